@@ -1,0 +1,1 @@
+"""Turn the weights inside pinned packages into ONNX models, without running any of their code."""
