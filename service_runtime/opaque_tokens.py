@@ -1,0 +1,32 @@
+"""Small values as opaque text: clients hand them back and must not look inside."""
+
+import base64
+import binascii
+import json
+
+_LONGEST = 512
+
+
+def encode_opaque(values: list[str | int]) -> str:
+    """Return the values as URL-safe text."""
+    packed = json.dumps(values, separators=(",", ":"), ensure_ascii=True).encode()
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def decode_opaque(text: str, kinds: tuple[type, ...]) -> list[str | int] | None:
+    """Return the values inside, or None where the text was not made by ``encode_opaque``.
+
+    Args:
+        text: What a client sent.
+        kinds: Type of each value.
+    """
+    if not text or len(text) > _LONGEST or not text.isascii():
+        return None
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        values = json.loads(packed)
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    if not isinstance(values, list) or [type(value) for value in values] != list(kinds):
+        return None
+    return values

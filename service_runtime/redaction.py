@@ -1,0 +1,31 @@
+"""Takes credentials out of text before it is logged or sent.
+
+Libraries put whole URLs into their messages (PyAV's exceptions hold the camera's password), so the
+logging pipeline passes every value through here; domain code shows ``scheme_only``.
+"""
+
+import re
+
+# everything up to the last @ of a word: a password may itself hold @, / and #
+_URL_USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.\-]*://)[^\s\"'<>]*@")
+_TOKEN = re.compile(r"\beyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+")
+_BEARER = re.compile(r"(?i)\b(bearer|basic|digest)\s+[^\s\"',]+")
+_QUERY_SECRET = re.compile(
+    r"(?i)([?&](?:user(?:name)?|pass(?:word|wd)?|pwd|token|ticket|key|secret|auth)=)[^&\s\"'<>]*"
+)
+
+
+def redact_text(text: str) -> str:
+    """Return ``text`` without user names, passwords and tokens."""
+    text = _URL_USERINFO.sub(r"\1***@", text)
+    text = _QUERY_SECRET.sub(r"\1***", text)
+    text = _TOKEN.sub("***", text)
+    return _BEARER.sub(r"\1 ***", text)
+
+
+def scheme_only(url: str) -> str:
+    """Return what may be shown of a connection string: ``rtsp://...``."""
+    scheme, separator, _ = url.partition("://")
+    if not separator or not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9+.\-]*", scheme):
+        return "..."
+    return f"{scheme.lower()}://..."

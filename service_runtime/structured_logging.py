@@ -1,0 +1,86 @@
+"""One log pipeline: JSON lines on standard error, a constant event name, values as keys.
+
+Request ids and the like are bound with ``structlog.contextvars``. Every text value passes
+``redact_text`` on its way out, because libraries put URLs with passwords into their messages.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, cast
+
+import structlog
+
+from service_runtime.redaction import redact_text
+
+LEVELS = ("debug", "info", "warning", "error")
+_DEEPEST = 6
+
+
+def configure_logging(room: str, level: str = "info") -> None:
+    """Set up logging for a process; call it once, first."""
+    number = getattr(logging, level.upper(), logging.INFO)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _name_room(room),
+            structlog.processors.dict_tracebacks,
+            redact_event,
+            structlog.processors.JSONRenderer(default=repr),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        handlers=[_ForeignRecords()], level=max(number, logging.WARNING), force=True
+    )
+    logging.captureWarnings(capture=True)
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """Return a logger; ``name`` is the module's ``__name__``."""
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(logger=name))
+
+
+def redact_event(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Processor: take credentials out of every text in the event."""
+    return {key: _redact(value, _DEEPEST) for key, value in event.items()}
+
+
+def _redact(value: object, depth: int) -> object:
+    if isinstance(value, str):
+        return redact_text(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth > 0 and isinstance(value, dict):
+        return {str(key): _redact(item, depth - 1) for key, item in value.items()}
+    if depth > 0 and isinstance(value, list | tuple):
+        return [_redact(item, depth - 1) for item in value]
+    return redact_text(repr(value))
+
+
+def _name_room(room: str) -> structlog.typing.Processor:
+    def add(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["room"] = room
+        return event
+
+    return add
+
+
+class _ForeignRecords(logging.Handler):
+    """Sends what libraries log through the same pipeline."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        values: dict[str, Any] = {"logger": record.name, "text": record.getMessage()}
+        if record.exc_info and record.exc_info[0] is not None:
+            values["exception_type"] = record.exc_info[0].__name__
+            values["exc_info"] = record.exc_info
+        log = structlog.get_logger()
+        log.log(record.levelno, "library.message", **values)
