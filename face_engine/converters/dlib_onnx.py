@@ -53,7 +53,7 @@ def convert_dlib_resnet(data: bytes, name: str) -> bytes:
     try:
         for layer in folded:
             value = _write(graph, layer, value, tags)
-    except _DoesNotFit:
+    except _MisfitError:
         raise PackFileCorrupt(
             f"The model file {name} is damaged (its layers do not fit together); "
             "install the package it comes from again."
@@ -64,7 +64,7 @@ def convert_dlib_resnet(data: bytes, name: str) -> bytes:
     )
 
 
-class _DoesNotFit(Exception):
+class _MisfitError(Exception):
     """Two layers disagree about the shape between them."""
 
 
@@ -138,14 +138,14 @@ def _write(
 
 def _after_window(size: int, window: int, stride: int, padding: int) -> int:
     if stride < 1 or size + 2 * padding < window:
-        raise _DoesNotFit
+        raise _MisfitError
     return (size + 2 * padding - window) // stride + 1
 
 
 def _write_convolution(graph: GraphWriter, layer: _Folded, value: _Tensor) -> _Tensor:
     outputs, inputs, high, wide = layer.weights.shape
     if inputs != value.channels:
-        raise _DoesNotFit
+        raise _MisfitError
     down, right = layer.padding
     name = graph.node(
         "Conv",
@@ -185,7 +185,7 @@ def _write_pool(graph: GraphWriter, layer: Pool, value: _Tensor) -> _Tensor:
 def _write_last(graph: GraphWriter, layer: FullyConnected, value: _Tensor) -> _Tensor:
     inputs, outputs = layer.weights.shape
     if inputs != value.channels * value.rows * value.columns:
-        raise _DoesNotFit
+        raise _MisfitError
     flat = graph.node("Flatten", [value.name])
     name = graph.node("MatMul", [flat, graph.weight(layer.weights)], "embeddings")
     return _Tensor(name=name, channels=outputs, rows=1, columns=1)

@@ -26,7 +26,7 @@ class GraphWriter:
     def weight(self, values: NDArray[Any]) -> str:
         """Store an array and return its name."""
         name = f"w{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self._weights.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
     def node(

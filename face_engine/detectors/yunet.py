@@ -1,0 +1,88 @@
+"""Finds faces with YuNet: one small network that scores places at strides 8, 16 and 32.
+
+OpenCV Zoo's face_detection_yunet_2023mar. Each place of a grid gives a class and an object score
+(their geometric mean is the confidence), a box and five points relative to the place. The network
+was trained on faces of about 10 to 300 pixels, so large pictures are searched at two sizes.
+"""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from face_engine.detectors.suppression import suppress
+from face_engine.onnx_session import Session
+from face_engine.values import Detections
+
+_STRIDES = (8, 16, 32)
+_HEADS = ("cls", "obj", "bbox", "kps")
+_OUTPUTS = tuple(f"{head}_{stride}" for head in _HEADS for stride in _STRIDES)
+_GRID = 32
+
+_ACCEPT = 0.7
+_OVERLAP = 0.3
+_MAX_CANDIDATES = 2000
+
+_USUAL_SIDE, _LARGEST_SIDE, _OVERVIEW_SIDE = 640, 1600, 320
+_COMFORTABLE_FACE = 16
+"""A face of this many pixels is found surely; a picture is not searched any larger than needed."""
+
+
+class YuNetDetector:
+    """Runs the network named yunet."""
+
+    def __init__(self, sessions: Mapping[str, Session]) -> None:
+        self._session = sessions["yunet.onnx"]
+
+    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: int) -> Detections:
+        """Find the faces of (h, w, 3) uint8 that are at least about `min_face_px` high."""
+        longest = max(image_rgb.shape[:2])
+        wanted = longest * _COMFORTABLE_FACE / min_face_px
+        side = min(longest, max(_USUAL_SIDE, min(wanted, _LARGEST_SIDE)))
+        found = self._detect_at(image_rgb, side / longest)
+        if longest > _USUAL_SIDE:
+            overview = self._detect_at(image_rgb, _OVERVIEW_SIDE / longest)
+            found = Detections(
+                boxes=np.concatenate([found.boxes, overview.boxes]),
+                points=np.concatenate([found.points, overview.points]),
+                scores=np.concatenate([found.scores, overview.scores]),
+            )
+        return found.select(suppress(found.boxes, found.scores, overlap=_OVERLAP))
+
+    def _detect_at(self, image: NDArray[np.uint8], scale: float) -> Detections:
+        height, width = (max(1, round(size * scale)) for size in image.shape[:2])
+        smaller = image
+        if scale < 1.0:
+            resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            smaller = np.asarray(resized, np.uint8)
+        rows, columns = (-(-size // _GRID) for size in (height, width))
+        pixels = np.zeros((1, 3, rows * _GRID, columns * _GRID), np.float32)
+        pixels[0, :, :height, :width] = smaller.transpose(2, 0, 1)[::-1]
+        outputs = dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, pixels), strict=True))
+        found = [_decode(outputs, stride, columns * _GRID // stride) for stride in _STRIDES]
+        boxes, points, scores = (np.concatenate(column) for column in zip(*found, strict=True))
+        best = np.argsort(-scores)[:_MAX_CANDIDATES]
+        back = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
+        return Detections(
+            boxes=boxes[best] * np.tile(back, 2), points=points[best] * back, scores=scores[best]
+        )
+
+
+def _decode(
+    outputs: Mapping[str, NDArray[np.float32]], stride: int, columns: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return boxes (n, 4), points (n, 5, 2) and scores (n,) of the places that pass."""
+    chances = outputs[f"cls_{stride}"][0, :, 0].clip(0, 1) * outputs[f"obj_{stride}"][0, :, 0].clip(
+        0, 1
+    )
+    scores = np.sqrt(chances)
+    places = np.flatnonzero(scores >= _ACCEPT)
+    cell = np.stack([places % columns, places // columns], axis=1).astype(np.float32)
+    box = outputs[f"bbox_{stride}"][0, places]
+    centre = (cell + box[:, :2]) * stride
+    half = np.exp(box[:, 2:].clip(-10, 10)) * (stride / 2)
+    points = outputs[f"kps_{stride}"][0, places].reshape(-1, 5, 2)
+    points = (points + cell[:, None, :]) * stride
+    boxes = np.concatenate([centre - half, centre + half], axis=1)
+    return boxes.astype(np.float32), points.astype(np.float32), scores[places].astype(np.float32)

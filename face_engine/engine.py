@@ -1,0 +1,192 @@
+"""One loaded model pack at work: detect, align, assess and embed faces of RGB pictures.
+
+The vision worker calls the steps one by one; photographs go through `analyze`. Nothing is kept
+between calls, and calls may come from several threads. Models come checked from `preparation.py`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from face_engine.aligner import align_faces
+from face_engine.detectors.mtcnn import MtcnnDetector
+from face_engine.detectors.yunet import YuNetDetector
+from face_engine.embedder import DlibEmbedder
+from face_engine.onnx_session import Accelerator, OpenedModels, Session, open_models
+from face_engine.packs import ModelPack, resolve_pack
+from face_engine.preparation import load_models
+from face_engine.quality import assess_faces
+from face_engine.values import AnalyzedFace, Detections, Quality
+
+_SMALLEST_FACE_PX = 12
+_LONGEST_SIDE_PX = 32_000
+
+
+class Detector(Protocol):
+    """Finds faces in one picture; MTCNN and YuNet are the implementations."""
+
+    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: int) -> Detections:
+        """Return faces with finite boxes and points, in pixels of the picture."""
+        ...
+
+
+class FaceEngine:
+    """The models of one pack; `open_engine` makes it, and `close` or `with` frees it."""
+
+    def __init__(self, pack: ModelPack, models: OpenedModels) -> None:
+        self.pack = pack
+        self._models = models
+        self._detector: Detector | None = _detector(pack, models.sessions)
+        self._embedder: DlibEmbedder | None = DlibEmbedder(
+            models.sessions, mirror_averaged=pack.mirror_averaged
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the models; any later call raises `RuntimeError`."""
+        self._detector = self._embedder = None
+        self._models = OpenedModels(sessions={}, used=self._models.used, reason=self._models.reason)
+
+    @property
+    def accelerator_used(self) -> Literal["cpu", "cuda"]:
+        """Return what the models run on."""
+        return self._models.used
+
+    @property
+    def accelerator_reason(self) -> str | None:
+        """Return why CUDA was asked for and is not used; None if it is, or was not asked for."""
+        return self._models.reason
+
+    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: int = 40) -> Detections:
+        """Find faces.
+
+        Args:
+            image_rgb: (h, w, 3) uint8.
+            min_face_px: faces whose box is lower than this are left out; at least 12.
+
+        Returns:
+            Detections in pixels of the picture, best score first.
+        """
+        _require_picture(image_rgb)
+        if self._detector is None:
+            raise RuntimeError("the face engine is closed")
+        smallest = max(min_face_px, _SMALLEST_FACE_PX)
+        found = self._detector.detect(np.ascontiguousarray(image_rgb), min_face_px=smallest)
+        high = found.boxes[:, 3] - found.boxes[:, 1] >= smallest
+        wide = found.boxes[:, 2] > found.boxes[:, 0]
+        finite = np.isfinite(found.points).all(axis=(1, 2)) & np.isfinite(found.boxes).all(axis=1)
+        return found.select(high & wide & finite)
+
+    def align(self, image_rgb: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Cut aligned chips: (n, 5, 2) points to (n, s, s, 3) uint8 RGB, s the pack's chip size."""
+        _require_picture(image_rgb)
+        return align_faces(image_rgb, points, self.pack.alignment)
+
+    def assess(
+        self,
+        image_rgb: NDArray[np.uint8],
+        detections: Detections,
+        *,
+        chips: NDArray[np.uint8] | None = None,
+    ) -> list[Quality]:
+        """Say how well each face can be recognised; chips from `align` save cutting them again."""
+        if chips is None:
+            chips = self.align(image_rgb, detections.points)
+        return assess_faces(detections, chips, (image_rgb.shape[0], image_rgb.shape[1]))
+
+    def embed(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed aligned chips.
+
+        Args:
+            chips: (n, s, s, 3) uint8 RGB from `align`.
+
+        Returns:
+            (n, d) float32 of unit length in the pack's comparison space: the dot product of two is
+            the pack's score.
+        """
+        side = self.pack.alignment.chip_px
+        if chips.dtype != np.uint8 or chips.ndim != 4 or chips.shape[1:] != (side, side, 3):
+            expected = f"(n, {side}, {side}, 3) uint8"
+            raise ValueError(f"chips: expected {expected}, got {chips.shape} {chips.dtype}")
+        if self._embedder is None:
+            raise RuntimeError("the face engine is closed")
+        return self.pack.space.place(self._embedder.raw(chips))
+
+    def analyze(self, image_rgb: NDArray[np.uint8], *, min_face_px: int = 20) -> list[AnalyzedFace]:
+        """Do all of it for a photograph; the widest face comes first."""
+        found = self.detect(image_rgb, min_face_px=min_face_px)
+        found = found.select(np.argsort(found.boxes[:, 0] - found.boxes[:, 2], kind="stable"))
+        chips = self.align(image_rgb, found.points)
+        qualities = self.assess(image_rgb, found, chips=chips)
+        embeddings = self.embed(chips)
+        return [
+            AnalyzedFace(
+                box=found.boxes[at],
+                points=found.points[at],
+                score=float(found.scores[at]),
+                quality=qualities[at],
+                embedding=embeddings[at],
+                chip=chips[at],
+            )
+            for at in range(len(found))
+        ]
+
+
+def open_engine(
+    pack_id: str,
+    *,
+    threads: int = 1,
+    accelerator: Accelerator = "auto",
+    accelerator_required: bool = False,
+    cache: Path | None = None,
+) -> FaceEngine:
+    """Load a prepared pack.
+
+    Args:
+        pack_id: one of `known_packs()`.
+        threads: CPU threads for one call.
+        accelerator: "auto", "cpu" or "cuda"; see `FaceEngine.accelerator_used`.
+        accelerator_required: raise rather than run on the CPU.
+        cache: where prepared packs are; by default the user's cache.
+
+    Raises:
+        PackUnknown, PackNotPrepared, PackFileCorrupt: the pack cannot be loaded.
+        AcceleratorUnavailable: a GPU is required and cannot be used.
+    """
+    pack = resolve_pack(pack_id)
+    models = open_models(
+        load_models(pack, cache=cache),
+        threads=threads,
+        accelerator=accelerator,
+        required=accelerator_required,
+    )
+    return FaceEngine(pack, models)
+
+
+def _detector(pack: ModelPack, sessions: Mapping[str, Session]) -> Detector:
+    match pack.detector:
+        case "mtcnn":
+            return MtcnnDetector(sessions)
+        case "yunet":
+            return YuNetDetector(sessions)
+
+
+def _require_picture(image: NDArray[np.uint8]) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image: expected (h, w, 3) uint8, got {image.shape} {image.dtype}")
+    if min(image.shape[:2]) < 1 or max(image.shape[:2]) > _LONGEST_SIDE_PX:
+        raise ValueError(f"image: expected sides of 1 to {_LONGEST_SIDE_PX}, got {image.shape}")

@@ -1,0 +1,121 @@
+"""Says how well a face can be recognised: large, sharp, frontal, well lit and whole.
+
+Each property becomes a factor between 0 and 1 by a linear ramp; the score is their product, so that
+the best shot of a track is the one with the fewest faults. A factor below one half is a reason, one
+below a tenth makes the face poor. Pure: chips and points in, values out.
+"""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from face_engine.values import Detections, Quality, QualityReason, Verdict
+
+_REASON_BELOW, _POOR_BELOW = 0.5, 0.1
+
+# Each ramp: 0 at the first value, 1 at the second.
+_WIDTH_PX: Final = (16.0, 80.0)
+_SHARPNESS: Final = (0.0, 0.1)
+_TURN_DEGREES: Final = (55.0, 15.0)
+_DARK: Final = (0.05, 0.3)
+_BRIGHT: Final = (0.98, 0.8)
+_OUTSIDE: Final = (0.4, 0.05)
+
+_NOSE_DEPTH = 0.48
+"""How far the nose stands before the eyes, in distances between the eyes."""
+_FRONTAL_NOSE_HEIGHT = 0.607
+"""Where the nose is between eyes (0) and mouth (1) in a frontal face: the template's proportion."""
+
+
+def assess_faces(
+    detections: Detections, chips: NDArray[np.uint8], picture_size: tuple[int, int]
+) -> list[Quality]:
+    """Assess each face.
+
+    Args:
+        detections: n faces.
+        chips: (n, h, w, 3) uint8 RGB, aligned.
+        picture_size: height and width of the picture in pixels.
+    """
+    return [
+        _assess(detections.boxes[at], detections.points[at], chips[at], picture_size)
+        for at in range(len(detections))
+    ]
+
+
+def _assess(
+    box: NDArray[np.float32],
+    points: NDArray[np.float32],
+    chip: NDArray[np.uint8],
+    picture_size: tuple[int, int],
+) -> Quality:
+    width = float(box[2] - box[0])
+    grey = np.asarray(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY), np.uint8)
+    sharpness, brightness = _sharpness(grey), float(grey.mean() / 255.0)
+    yaw, pitch = _pose(points)
+    factors: dict[QualityReason, float] = {
+        "small": _ramp(width, _WIDTH_PX),
+        "blurred": _ramp(sharpness, _SHARPNESS),
+        "turned": _ramp(abs(yaw), _TURN_DEGREES) * _ramp(abs(pitch), _TURN_DEGREES),
+        "dark": _ramp(brightness, _DARK),
+        "bright": _ramp(brightness, _BRIGHT),
+        "cut_off": _ramp(_outside(box, picture_size), _OUTSIDE),
+    }
+    worst_first = sorted(factors, key=lambda reason: factors[reason])
+    reasons = tuple(reason for reason in worst_first if factors[reason] < _REASON_BELOW)
+    verdict: Verdict = "fair" if reasons else "good"
+    if min(factors.values()) < _POOR_BELOW:
+        verdict = "poor"
+    return Quality(
+        score=float(np.prod(list(factors.values()))),
+        width_px=width,
+        blur=sharpness,
+        yaw=yaw,
+        pitch=pitch,
+        brightness=brightness,
+        verdict=verdict,
+        reasons=reasons,
+    )
+
+
+def _ramp(value: float, ends: tuple[float, float]) -> float:
+    zero, one = ends
+    return float(np.clip((value - zero) / (one - zero), 0.0, 1.0))
+
+
+def _sharpness(grey: NDArray[np.uint8]) -> float:
+    """Return the energy of fine detail over that of the whole chip.
+
+    Variance of the Laplacian (Pech-Pacheco et al., 2000), divided by the variance of brightness so
+    that it does not measure contrast, after a slight blur so that it does not measure noise.
+    """
+    smooth = cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32)
+    detail = cv2.Laplacian(smooth, cv2.CV_32F)
+    return float(np.var(detail) / (np.var(smooth) + 25.0))
+
+
+def _pose(points: NDArray[np.float32]) -> tuple[float, float]:
+    """Return yaw and pitch in degrees from where the nose stands between eyes and mouth."""
+    eyes, nose, mouth = points[:2].mean(axis=0), points[2], points[3:].mean(axis=0)
+    across = points[1] - points[0]
+    between_eyes = max(float(np.hypot(*across)), 1e-3)
+    across = across / between_eyes
+    down = np.array([-across[1], across[0]])
+    height = float((mouth - eyes) @ down)
+    height = height if abs(height) > 1e-3 else 1e-3
+    part = float((nose - eyes) @ down) / height
+    middle = eyes + part * (mouth - eyes)
+    aside = float((nose - middle) @ across) / between_eyes
+    yaw = np.degrees(np.arctan(aside / _NOSE_DEPTH))
+    pitch = np.degrees(np.arctan((part - _FRONTAL_NOSE_HEIGHT) / _NOSE_DEPTH))
+    return float(yaw), float(pitch)
+
+
+def _outside(box: NDArray[np.float32], picture_size: tuple[int, int]) -> float:
+    """Return the fraction of the box that lies outside the picture."""
+    height, width = picture_size
+    size = np.maximum(box[2:] - box[:2], 1e-3)
+    seen = np.minimum(box[2:], [width, height]) - np.maximum(box[:2], 0)
+    return float(1.0 - np.prod(np.maximum(seen, 0) / size))
