@@ -1,0 +1,77 @@
+"""Which views of a track are embedded, and how few."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from face_engine.values import Verdict
+from vision_worker.best_shot import BestShots, Shot, ShotRules
+
+RULES = ShotRules()
+
+
+def feed(views: list[tuple[float, float, Verdict]]) -> tuple[BestShots, list[Shot]]:
+    state, taken = BestShots(started_s=0.0), []
+    for at_s, quality, verdict in views:
+        state, shot = state.offer(at_s=at_s, quality=quality, verdict=verdict, rules=RULES)
+        taken += [shot] if shot else []
+    return state, taken
+
+
+def test_the_first_good_view_is_taken_at_once() -> None:
+    assert [shot.at_s for shot in feed([(0.0, 0.8, "good")])[1]] == [0.0]
+
+
+def test_a_fair_view_waits_for_a_better_one_but_not_for_ever() -> None:
+    views: list[tuple[float, float, Verdict]] = [(i * 0.2, 0.45, "fair") for i in range(10)]
+    assert [shot.at_s for shot in feed(views)[1]] == pytest.approx([1.0, 1.4])
+
+
+def test_a_poor_view_is_never_taken() -> None:
+    assert feed([(i * 0.2, 0.9, "poor") for i in range(50)])[1] == []
+
+
+def test_a_steady_face_costs_a_handful_of_embeddings_an_hour() -> None:
+    state, taken = feed([(i * 0.2, 0.7, "good") for i in range(5 * 3600)])
+    assert len(taken) == RULES.kept == len(state.shots)
+
+
+def test_a_clear_improvement_replaces_the_worst() -> None:
+    state, _ = feed([(float(i), 0.6 + 0.01 * i, "good") for i in range(5)])
+    state, shot = state.offer(at_s=9.0, quality=0.7, verdict="good", rules=RULES)
+    assert shot is not None
+    assert 0.6 not in [one.quality for one in state.shots]
+    assert state.best == shot
+
+
+views = st.lists(
+    st.tuples(
+        st.floats(0, 60, allow_nan=False),
+        st.floats(0, 1, allow_nan=False),
+        st.sampled_from(["good", "fair", "poor"]),
+    ),
+    max_size=60,
+).map(lambda rows: sorted(rows, key=lambda row: row[0]))
+
+
+@given(views)
+def test_bounded_spaced_and_unique(rows: list[tuple[float, float, Verdict]]) -> None:
+    state, taken = feed(rows)
+    assert len(state.shots) <= RULES.kept
+    assert [shot.key for shot in taken] == list(range(len(taken)))
+    assert set(state.shots) <= set(taken)
+    gaps = [b.at_s - a.at_s for a, b in pairwise(taken)]
+    assert all(gap >= RULES.spacing_s for gap in gaps)
+
+
+@given(views)
+def test_a_usable_face_is_taken_within_its_patience(
+    rows: list[tuple[float, float, Verdict]],
+) -> None:
+    _, taken = feed(rows)
+    usable = [at_s for at_s, _, verdict in rows if verdict != "poor" and at_s >= RULES.patience_s]
+    if usable:
+        assert taken
+        assert taken[0].at_s <= usable[0]

@@ -1,0 +1,1 @@
+"""The room that turns a camera's stream into sightings."""

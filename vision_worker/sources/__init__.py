@@ -1,0 +1,1 @@
+"""Camera addresses and how each kind is opened safely."""
