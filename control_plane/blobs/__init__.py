@@ -1,0 +1,1 @@
+"""Pictures: crops and portraits, kept as files apart from the database."""

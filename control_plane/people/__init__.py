@@ -1,0 +1,1 @@
+"""Known people: their records, their enrolled faces, and their erasure."""

@@ -1,0 +1,77 @@
+"""The rows of known people.
+
+Pictures stand in the blob store and are named here by their blob id; what must leave the store is
+written into ``blob_removals`` in the transaction that removes the rows (``blobs/removal.py``).
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.tables import Base
+
+_ID = String(36)
+
+
+class PersonRow(Base):
+    """A known person."""
+
+    __tablename__ = "persons"
+    __table_args__ = (Index(None, "name_key", "id"),)
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    # the name, folded: what lists are sorted and filtered by, whatever the case
+    name_key: Mapped[str] = mapped_column(String(600))
+    notes: Mapped[str] = mapped_column(String(4000))
+    labels: Mapped[list[str]]
+    # a repeated request finds the person that it made
+    request_id: Mapped[str | None] = mapped_column(String(64), unique=True)
+    request_digest: Mapped[str | None] = mapped_column(String(64))
+    last_seen_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class FaceRow(Base):
+    """An enrolled face of a person."""
+
+    __tablename__ = "faces"
+    __table_args__ = (Index(None, "person_id", "revision"), Index(None, "pack_id", "id"))
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    person_id: Mapped[str] = mapped_column(_ID, ForeignKey("persons.id", ondelete="CASCADE"))
+    pack_id: Mapped[str] = mapped_column(String(64))
+    quality: Mapped[dict[str, Any]]
+    # sequence number of its `face.added` event
+    revision: Mapped[int] = mapped_column(BigInteger)
+    portrait_blob_id: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class EmbeddingRow(Base):
+    """The embedding of an enrolled face, sealed with the master key."""
+
+    __tablename__ = "embeddings"
+
+    face_id: Mapped[str] = mapped_column(
+        _ID, ForeignKey("faces.id", ondelete="CASCADE"), primary_key=True
+    )
+    dimension: Mapped[int] = mapped_column(Integer)
+    # little-endian float32 values, sealed
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ErasureReceiptRow(Base):
+    """Proof of an erasure: counts and an id, nothing of the person."""
+
+    __tablename__ = "erasure_receipts"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    person_id: Mapped[str] = mapped_column(_ID, index=True)
+    erased_at: Mapped[datetime]
+    faces: Mapped[int]
+    sightings: Mapped[int]
+    pictures: Mapped[int]

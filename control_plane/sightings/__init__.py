@@ -1,0 +1,1 @@
+"""Who was seen: what workers report, kept exactly once, and read by clients."""

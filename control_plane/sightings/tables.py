@@ -1,0 +1,82 @@
+"""The rows of sightings, and how far each worker session has reported.
+
+Candidates stand in a table of their own, so that the erasure of a person finds every mention by an
+index. A sighting names its person without a foreign key: rows of two topics are tied by the
+transactions that write them.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from control_plane.tables import Base
+
+_ID = String(36)
+
+
+class SightingRow(Base):
+    """Somebody was in front of a camera."""
+
+    __tablename__ = "sightings"
+    __table_args__ = (
+        # lists go from the newest start to the oldest; a start never changes, so no page loses a row
+        Index(None, "started_at", "id"),
+        Index(None, "camera_id", "started_at", "id"),
+        Index(None, "person_id", "started_at", "id"),
+        Index(None, "ended_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    camera_id: Mapped[str] = mapped_column(_ID)
+    session_id: Mapped[str] = mapped_column(_ID)
+    epoch: Mapped[int] = mapped_column(Integer)
+    track_id: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(BigInteger)
+    decision: Mapped[str] = mapped_column(String(16))
+    person_id: Mapped[str | None] = mapped_column(_ID)
+    unknown_id: Mapped[str | None] = mapped_column(_ID)
+    score: Mapped[float]
+    threshold: Mapped[float]
+    margin: Mapped[float | None]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime]
+    frames: Mapped[int] = mapped_column(BigInteger)
+    box: Mapped[dict[str, Any]]
+    quality: Mapped[dict[str, Any]]
+    # all evidence but the candidates: pack, threshold version, votes, latency
+    evidence: Mapped[dict[str, Any]]
+    pack_id: Mapped[str] = mapped_column(String(64))
+    dimension: Mapped[int] = mapped_column(Integer)
+    # little-endian float32 values, sealed
+    embedding: Mapped[bytes] = mapped_column(LargeBinary)
+    crop_blob_id: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class SightingCandidateRow(Base):
+    """A person who may have been the one of a sighting, closest first by ``rank``."""
+
+    __tablename__ = "sighting_candidates"
+
+    sighting_id: Mapped[str] = mapped_column(
+        _ID, ForeignKey("sightings.id", ondelete="CASCADE"), primary_key=True
+    )
+    rank: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    person_id: Mapped[str] = mapped_column(_ID, index=True)
+    face_id: Mapped[str] = mapped_column(_ID)
+    score: Mapped[float]
+
+
+class WorkerSessionRow(Base):
+    """How far one run of a worker has reported: batches up to ``last_sequence`` are durable."""
+
+    __tablename__ = "worker_sessions"
+
+    session_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    camera_id: Mapped[str] = mapped_column(_ID, index=True)
+    epoch: Mapped[int] = mapped_column(Integer)
+    last_sequence: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime]
