@@ -1,0 +1,1 @@
+"""The camera registry: what is wanted of each camera."""

@@ -1,0 +1,1 @@
+"""The change feed: what happened, in order, to be followed and resumed."""

@@ -1,0 +1,1 @@
+"""Where workers get their assignment and leave their reports."""

@@ -1,0 +1,1 @@
+"""What is observed of each camera, apart from what is wanted."""
