@@ -1,0 +1,168 @@
+"""The order of things for every RPC: name it, count it, let it in, check it, run it.
+
+grpc.aio hands an interceptor the handler of a call; we give back one of the same shape that does
+all of it around the original. Handlers of streams are async generators.
+"""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+
+from service_runtime.authentication import TokenVerifier, set_current_caller
+from service_runtime.interceptors.authorization import authorize
+from service_runtime.interceptors.errors import abort, status_of
+from service_runtime.interceptors.request_id import REQUEST_ID_KEY, request_id_of
+from service_runtime.interceptors.validation import validate_request
+from service_runtime.method_policy import MethodRule
+from service_runtime.metrics import RPC_SECONDS, RPC_STREAMS, RPC_TOTAL
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    service: str
+    method: str
+    path: str
+    request_id: str
+    metadata: Mapping[str, str]
+
+
+class InterceptorChain(grpc.aio.ServerInterceptor):
+    """The one interceptor that our servers install."""
+
+    def __init__(
+        self, *, room: str, rules: Mapping[str, MethodRule], verifier: TokenVerifier
+    ) -> None:
+        self._room = room
+        self._rules = rules
+        self._verifier = verifier
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        """Wrap the handler of a call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        path = handler_call_details.method
+        metadata = _single_valued(handler_call_details.invocation_metadata)
+        service, _, method = path.lstrip("/").partition("/")
+        call = _Call(
+            service=service,
+            method=method,
+            path=path,
+            request_id=request_id_of(metadata),
+            metadata=metadata,
+        )
+        return self._wrap(call, handler)
+
+    def _wrap(self, call: _Call, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        codecs = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(call, handler.unary_unary), **codecs
+            )
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(
+                self._unary(call, handler.stream_unary), **codecs
+            )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(call, handler.unary_stream), **codecs
+            )
+        return grpc.stream_stream_rpc_method_handler(
+            self._stream(call, handler.stream_stream), **codecs
+        )
+
+    def _unary(self, call: _Call, handler: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        async def answer(request: Any, context: _Context) -> Any:  # noqa: ANN401 any message
+            started = time.perf_counter()
+            async with self._guarded(call, context):
+                response = await handler(self._admit(call, request), context)
+                RPC_SECONDS.labels(call.service, call.method).observe(time.perf_counter() - started)
+                return response
+
+        return answer
+
+    def _stream(
+        self, call: _Call, handler: Callable[..., AsyncIterator[Any]]
+    ) -> Callable[..., Any]:
+        async def answer(request: Any, context: _Context) -> AsyncIterator[Any]:  # noqa: ANN401
+            gauge = RPC_STREAMS.labels(call.service, call.method)
+            with gauge.track_inprogress():
+                async with self._guarded(call, context):
+                    responses: Any = handler(self._admit(call, request), context)
+                    async with contextlib.aclosing(responses):
+                        async for response in responses:
+                            yield response
+
+        return answer
+
+    def _admit(self, call: _Call, request: Any) -> Any:  # noqa: ANN401 a message or a stream
+        """Authorise, and validate the request or each message of it."""
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=call.request_id, rpc=call.path)
+        caller = authorize(call.path, call.metadata, self._rules, self._verifier)
+        if caller is not None:
+            set_current_caller(caller)
+            structlog.contextvars.bind_contextvars(subject=caller.subject)
+        if isinstance(request, Message):
+            validate_request(request)
+            return request
+        return _validated(request)
+
+    @contextlib.asynccontextmanager
+    async def _guarded(self, call: _Call, context: _Context) -> AsyncIterator[None]:
+        """Count the outcome and let nothing but a proper status out."""
+        code = "OK"
+        try:
+            yield
+        except grpc.aio.AbortError:
+            code = _code_name(context)
+            raise
+        except GeneratorExit:
+            code = "CANCELLED"  # the client left
+            raise
+        except Exception as error:  # noqa: BLE001 the one place that maps errors to statuses
+            status = status_of(error, room=self._room, request_id=call.request_id)
+            code = _NAMES.get(status.code, "UNKNOWN")
+            await abort(context, status)
+        finally:
+            RPC_TOTAL.labels(call.service, call.method, code).inc()
+
+
+_NAMES: Mapping[int, str] = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+def _code_name(context: _Context) -> str:
+    code = context.code()
+    return code.name if isinstance(code, grpc.StatusCode) else _NAMES.get(code, "UNKNOWN")
+
+
+def _single_valued(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Keep what stands once: a second header must not be able to override the first."""
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        values[key] = "" if key in values else value
+    return values
+
+
+async def _validated(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    async for request in requests:
+        validate_request(request)
+        yield request
+
+
+__all__ = ["REQUEST_ID_KEY", "InterceptorChain"]

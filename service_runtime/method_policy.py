@@ -1,0 +1,65 @@
+"""Who may call which RPC, read from the contracts.
+
+Deny by default: an RPC without a policy stops the service from starting.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dfip.options.v1 import policy_pb2
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+# people include the roles before theirs; machines stand alone
+_ADMITS: Mapping[int, frozenset[int]] = {
+    policy_pb2.ROLE_VIEWER: frozenset(
+        {policy_pb2.ROLE_VIEWER, policy_pb2.ROLE_OPERATOR, policy_pb2.ROLE_ADMIN}
+    ),
+    policy_pb2.ROLE_OPERATOR: frozenset({policy_pb2.ROLE_OPERATOR, policy_pb2.ROLE_ADMIN}),
+}
+
+
+class MethodPolicyMissing(Exception):
+    """A contract that does not say who may call one of its RPCs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodRule:
+    """What the contract says of one RPC; ``path`` is ``/package.Service/Method``."""
+
+    path: str
+    descriptor: MethodDescriptor
+    admitted: frozenset[int]
+
+
+def read_rules(services: Iterable[ServiceDescriptor]) -> dict[str, MethodRule]:
+    """Return the rule of every RPC, by path.
+
+    Raises:
+        MethodPolicyMissing: An RPC names no role.
+    """
+    rules = [_read(method) for service in services for method in _methods(service)]
+    return {rule.path: rule for rule in rules}
+
+
+def method_path(method: MethodDescriptor) -> str:
+    """Return the path of an RPC on the wire."""
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def _methods(service: ServiceDescriptor) -> Iterable[MethodDescriptor]:
+    methods: Any = service.methods
+    return list(methods)
+
+
+def _read(method: MethodDescriptor) -> MethodRule:
+    options: Any = method.GetOptions()  # the generated types do not know extensions
+    roles: list[int] = list(options.Extensions[policy_pb2.policy].roles)
+    if not roles or policy_pb2.ROLE_UNSPECIFIED in roles:
+        raise MethodPolicyMissing(
+            f"{method.full_name} does not say who may call it; give it a dfip.options.v1.policy"
+        )
+    admitted: frozenset[int] = frozenset().union(
+        *(_ADMITS.get(role, frozenset({role})) for role in roles)
+    )
+    return MethodRule(path=method_path(method), descriptor=method, admitted=admitted)

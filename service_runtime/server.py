@@ -1,0 +1,146 @@
+"""A gRPC server as every DFIP service runs it.
+
+Bounded in calls, message sizes and metadata; with health, optional reflection and the interceptor
+chain. It does not start when a contract leaves open who may call one of its RPCs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from service_runtime.authentication import TokenVerifier
+from service_runtime.clock import Clock
+from service_runtime.interceptors.chain import InterceptorChain
+from service_runtime.method_policy import read_rules
+
+DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+_KEEPALIVE_MS = 20_000
+
+
+class ListenError(Exception):
+    """The address is taken or not ours; the text says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A service of the contracts, and the object that answers for it."""
+
+    descriptor: ServiceDescriptor
+    add: Callable[[Any, Any], None]
+    servicer: object
+
+
+class Server:
+    """One gRPC server.
+
+    Args:
+        room: Name of the service, for the domain of its errors.
+        listen: ``unix:/path`` or ``host:port``; port 0 picks a free one.
+        bindings: What it serves.
+        verifier: Checks tokens.
+        clock: Where time comes from.
+        reflection: Offer reflection, to any valid token.
+        reflected: Full names of further services that reflection shall name (at the edge).
+        max_concurrent_rpcs: Calls at once; one more is refused with RESOURCE_EXHAUSTED.
+        max_message_bytes: Largest message that it takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        room: str,
+        listen: str,
+        bindings: Sequence[Binding],
+        verifier: TokenVerifier,
+        clock: Clock,
+        reflection: bool = False,
+        reflected: Sequence[str] = (),
+        max_concurrent_rpcs: int = 1000,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    ) -> None:
+        self._room = room
+        self._listen = listen
+        self._bindings = tuple(bindings)
+        self._verifier = verifier
+        self._clock = clock
+        self._reflection = reflection
+        self._reflected = tuple(reflected)
+        self._max_concurrent_rpcs = max_concurrent_rpcs
+        self._max_message_bytes = max_message_bytes
+        self._health = health.aio.HealthServicer()
+        self._server: Any = None
+        self._address = ""
+
+    @property
+    def address(self) -> str:
+        """Target for clients; known once started."""
+        return self._address
+
+    async def start(self) -> None:
+        """Listen and serve; health says NOT_SERVING until ``set_serving``.
+
+        Raises:
+            MethodPolicyMissing: A contract leaves open who may call an RPC.
+            ListenError: The address cannot be used.
+        """
+        rules = read_rules(binding.descriptor for binding in self._bindings)
+        server = grpc.aio.server(
+            interceptors=[InterceptorChain(room=self._room, rules=rules, verifier=self._verifier)],
+            options=self._options(),
+            maximum_concurrent_rpcs=self._max_concurrent_rpcs,
+        )
+        for binding in self._bindings:
+            binding.add(binding.servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if self._reflection:
+            own = [binding.descriptor.full_name for binding in self._bindings]
+            names = [*own, *self._reflected, health.SERVICE_NAME, reflection.SERVICE_NAME]
+            reflection.enable_server_reflection(sorted(set(names)), server)
+        self._address = self._bind(server)
+        await self.set_serving(serving=False)
+        await server.start()
+        self._server = server
+
+    async def set_serving(self, serving: bool) -> None:
+        """Tell health checks whether this service does its work."""
+        status = health_pb2.HealthCheckResponse
+        answer = status.SERVING if serving else status.NOT_SERVING
+        for name in ("", *(binding.descriptor.full_name for binding in self._bindings)):
+            await self._health.set(name, answer)
+
+    async def stop(self, grace_s: float = 5) -> None:
+        """Refuse new calls, give running ones ``grace_s`` to end, then cut them off."""
+        if self._server is not None:
+            await self._health.enter_graceful_shutdown()
+            await self._server.stop(grace_s)
+            self._server = None
+
+    def _bind(self, server: Any) -> str:  # noqa: ANN401 grpc carries no types
+        try:
+            port = server.add_insecure_port(self._listen)
+        except RuntimeError:
+            port = 0
+        if not port:
+            raise ListenError(f"cannot listen on {self._listen}: it is taken or not ours")
+        if self._listen.startswith("unix:"):
+            return self._listen
+        return f"{self._listen.rpartition(':')[0]}:{port}"
+
+    def _options(self) -> list[tuple[str, int]]:
+        return [
+            ("grpc.max_receive_message_length", self._max_message_bytes),
+            ("grpc.max_send_message_length", self._max_message_bytes),
+            ("grpc.max_metadata_size", 8 * 1024),
+            ("grpc.absolute_max_metadata_size", 16 * 1024),
+            ("grpc.max_concurrent_streams", self._max_concurrent_rpcs),
+            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", _KEEPALIVE_MS // 2),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.so_reuseport", 0),  # two services on one port would share its calls silently
+        ]
