@@ -24,11 +24,10 @@ class DlibEmbedder:
 
     def raw(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return (n, 128) float32 for (n, 150, 150, 3) uint8; neither centred nor normalised."""
-        plain = self._run(chips)
         if not self._mirror_averaged:
-            return plain
-        mirrored = self._run(np.ascontiguousarray(chips[:, :, ::-1]))
-        return (plain + mirrored) / np.float32(2)
+            return self._run(chips)
+        both = self._run(np.concatenate([chips, chips[:, :, ::-1]]))
+        return (both[: len(chips)] + both[len(chips) :]) / np.float32(2)
 
     def _run(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         found = np.empty((len(chips), _OUTPUT_LENGTH), np.float32)

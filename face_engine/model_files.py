@@ -74,8 +74,8 @@ def _places(source: SourceFile, folders: Sequence[Path], cache: Path) -> list[Pa
     if source.package is not None:
         # For a top-level package this looks the folder up without running any of its code.
         found = importlib.util.find_spec(source.package)
-        for location in (found.submodule_search_locations or []) if found else []:
-            places.append(Path(location) / source.folder / source.name)
+        locations = (found.submodule_search_locations or []) if found else []
+        places += [Path(location) / source.folder / source.name for location in locations]
     places.append(cache / "sources" / source.name)
     return places
 

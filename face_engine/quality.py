@@ -17,7 +17,7 @@ _REASON_BELOW, _POOR_BELOW = 0.5, 0.1
 
 # Each ramp: 0 at the first value, 1 at the second.
 _WIDTH_PX: Final = (16.0, 80.0)
-_SHARPNESS: Final = (0.0, 0.1)
+_LOG_SHARPNESS: Final = (-3.0, -1.7)
 _TURN_DEGREES: Final = (55.0, 15.0)
 _DARK: Final = (0.05, 0.3)
 _BRIGHT: Final = (0.98, 0.8)
@@ -25,6 +25,8 @@ _OUTSIDE: Final = (0.4, 0.05)
 
 _NOSE_DEPTH = 0.48
 """How far the nose stands before the eyes, in distances between the eyes."""
+_FACE_REACH = 1.25
+"""Half the side of a face, in distances between the eyes."""
 _FRONTAL_NOSE_HEIGHT = 0.607
 """Where the nose is between eyes (0) and mouth (1) in a frontal face: the template's proportion."""
 
@@ -53,15 +55,16 @@ def _assess(
 ) -> Quality:
     width = float(box[2] - box[0])
     grey = np.asarray(cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY), np.uint8)
-    sharpness, brightness = _sharpness(grey), float(grey.mean() / 255.0)
+    rim = chip.shape[0] // 5  # hair and background say nothing about the light on the face
+    sharpness, brightness = _sharpness(grey), float(grey[rim:-rim, rim:-rim].mean() / 255.0)
     yaw, pitch = _pose(points)
     factors: dict[QualityReason, float] = {
         "small": _ramp(width, _WIDTH_PX),
-        "blurred": _ramp(sharpness, _SHARPNESS),
+        "blurred": _ramp(float(np.log10(sharpness + 1e-9)), _LOG_SHARPNESS),
         "turned": _ramp(abs(yaw), _TURN_DEGREES) * _ramp(abs(pitch), _TURN_DEGREES),
         "dark": _ramp(brightness, _DARK),
         "bright": _ramp(brightness, _BRIGHT),
-        "cut_off": _ramp(_outside(box, picture_size), _OUTSIDE),
+        "cut_off": _ramp(_outside(points, picture_size), _OUTSIDE),
     }
     worst_first = sorted(factors, key=lambda reason: factors[reason])
     reasons = tuple(reason for reason in worst_first if factors[reason] < _REASON_BELOW)
@@ -113,9 +116,15 @@ def _pose(points: NDArray[np.float32]) -> tuple[float, float]:
     return float(yaw), float(pitch)
 
 
-def _outside(box: NDArray[np.float32], picture_size: tuple[int, int]) -> float:
-    """Return the fraction of the box that lies outside the picture."""
+def _outside(points: NDArray[np.float32], picture_size: tuple[int, int]) -> float:
+    """Return the fraction of the face that lies outside the picture.
+
+    The face is a square around its points, because some detectors end a box at the picture's rim.
+    """
     height, width = picture_size
-    size = np.maximum(box[2:] - box[:2], 1e-3)
-    seen = np.minimum(box[2:], [width, height]) - np.maximum(box[:2], 0)
-    return float(1.0 - np.prod(np.maximum(seen, 0) / size))
+    eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
+    between_eyes = np.hypot(*(points[1] - points[0]))
+    reach = _FACE_REACH * max(float(between_eyes), float(np.hypot(*(mouth - eyes))), 1e-3)
+    middle = (eyes + mouth) / 2
+    seen = np.minimum(middle + reach, [width, height]) - np.maximum(middle - reach, 0)
+    return float(1.0 - np.prod(np.maximum(seen, 0) / (2 * reach)))

@@ -18,7 +18,7 @@ from face_engine.converters.dlib_reader import DlibReader
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Convolution:
-    """Filters (out, in, height, width), biases (out,), stride and padding as (vertical, horizontal)."""
+    """Filters (out, in, height, width), biases (out,); stride and padding are (down, right)."""
 
     filters: NDArray[np.float32]
     biases: NDArray[np.float32]

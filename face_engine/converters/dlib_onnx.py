@@ -7,7 +7,7 @@ zeros at the bottom, the right and the last channels; here that is an explicit P
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from face_engine.converters.dlib_network import (
     Convolution,
     FullyConnected,
     Layer,
+    Marker,
     Pool,
     read_network,
 )
@@ -119,12 +120,15 @@ def _write(
             return _write_last(graph, layer, value)
         case Affine() | Convolution():
             raise AssertionError("folded before")
+    return _write_marker(graph, layer, value, tags)
+
+
+def _write_marker(
+    graph: GraphWriter, layer: Marker, value: _Tensor, tags: dict[str, _Tensor]
+) -> _Tensor:
     match layer.kind:
         case "relu":
-            name = graph.node("Relu", [value.name])
-            return _Tensor(
-                name=name, channels=value.channels, rows=value.rows, columns=value.columns
-            )
+            return replace(value, name=graph.node("Relu", [value.name]))
         case "tag1" | "tag2":
             tags[layer.kind] = value
             return value

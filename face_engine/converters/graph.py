@@ -30,7 +30,11 @@ class GraphWriter:
         return name
 
     def node(
-        self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: Any
+        self,
+        operator: str,
+        inputs: Sequence[str],
+        output: str | None = None,
+        **attributes: int | list[int],
     ) -> str:
         """Add a node and return the name of its output."""
         name = output or f"n{len(self._nodes)}"

@@ -178,14 +178,14 @@ def _write_dense_heads(
     turned = graph.node("Transpose", [value], perm=[0, 3, 2, 1])
     flat = graph.node("Flatten", [turned])
     inputs = 3 * 3 * net.steps[-1].channels
-    hidden = _write_dense(graph, flat, weights, inputs, net.hidden)
+    hidden = _write_dense(graph, flat, weights, (inputs, net.hidden))
     hidden = graph.node("PRelu", [hidden, graph.weight(weights.take(net.hidden))])
     outputs: list[tuple[str, tuple[int | str, ...]]] = [("prob", ("batch",)), ("box", ("batch", 4))]
-    _write_dense(graph, hidden, weights, net.hidden, 4, "box")
+    _write_dense(graph, hidden, weights, (net.hidden, 4), "box")
     if net.points:
-        _write_dense(graph, hidden, weights, net.hidden, 10, "points")
+        _write_dense(graph, hidden, weights, (net.hidden, 10), "points")
         outputs.append(("points", ("batch", 10)))
-    chances = graph.node("Softmax", [_write_dense(graph, hidden, weights, net.hidden, 2)], axis=1)
+    chances = graph.node("Softmax", [_write_dense(graph, hidden, weights, (net.hidden, 2))], axis=1)
     graph.node("Gather", [chances, graph.weight(np.asarray(1, np.int64))], "prob", axis=1)
     return outputs
 
@@ -194,9 +194,8 @@ def _write_dense(
     graph: GraphWriter,
     value: str,
     weights: _Weights,
-    inputs: int,
-    outputs: int,
+    shape: tuple[int, int],
     name: str | None = None,
 ) -> str:
-    matrix, biases = weights.take(inputs, outputs), weights.take(outputs)
+    matrix, biases = weights.take(*shape), weights.take(shape[1])
     return graph.node("Gemm", [value, graph.weight(matrix), graph.weight(biases)], name)
