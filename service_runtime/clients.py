@@ -15,8 +15,12 @@ import grpc
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
+from service_runtime.limits import (
+    DEFAULT_MAX_MESSAGE_BYTES,
+    KEEPALIVE_MS,
+    KEEPALIVE_TIMEOUT_MS,
+)
 from service_runtime.secret import Secret
-from service_runtime.server import DEFAULT_MAX_MESSAGE_BYTES
 
 DEFAULT_DEADLINE_S = 10.0
 _CONTRACT_PREFIX = "dfip."
@@ -79,8 +83,8 @@ def open_channel(
     options = [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.keepalive_time_ms", 20_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 5_000),

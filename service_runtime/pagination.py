@@ -2,18 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from service_runtime.errors import InvalidArgument
 from service_runtime.opaque_tokens import decode_opaque, encode_opaque
 
 
-def encode_page_token(filter_values: dict[str, str | int | None], key: list[str]) -> str:
+def encode_page_token(filter_values: Mapping[str, str | int | None], key: list[str]) -> str:
     """Return the token of the page after the row ``key`` of the list with this filter."""
     return encode_opaque([_fingerprint(filter_values), *key])
 
 
 def decode_page_token(
-    token: str, filter_values: dict[str, str | int | None], *, key_length: int
+    token: str, filter_values: Mapping[str, str | int | None], *, key_length: int
 ) -> list[str]:
     """Return the key of the last row seen.
 
@@ -33,6 +34,6 @@ def decode_page_token(
     return [str(value) for value in values[1:]]
 
 
-def _fingerprint(filter_values: dict[str, str | int | None]) -> str:
-    canonical = json.dumps(filter_values, sort_keys=True)
+def _fingerprint(filter_values: Mapping[str, str | int | None]) -> str:
+    canonical = json.dumps(dict(filter_values), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -17,8 +17,9 @@ _QUERY_SECRET = re.compile(
 
 def redact_text(text: str) -> str:
     """Return ``text`` without user names, passwords and tokens."""
-    text = _URL_USERINFO.sub(r"\1***@", text)
+    # the query first: an @ in a password there would look like the end of a user's
     text = _QUERY_SECRET.sub(r"\1***", text)
+    text = _URL_USERINFO.sub(r"\1***@", text)
     text = _TOKEN.sub("***", text)
     return _BEARER.sub(r"\1 ***", text)
 

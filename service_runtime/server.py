@@ -16,10 +16,12 @@ from grpc_reflection.v1alpha import reflection
 from service_runtime.authentication import TokenVerifier
 from service_runtime.clock import Clock
 from service_runtime.interceptors.chain import InterceptorChain
+from service_runtime.limits import (
+    DEFAULT_MAX_MESSAGE_BYTES,
+    KEEPALIVE_MS,
+    KEEPALIVE_TIMEOUT_MS,
+)
 from service_runtime.method_policy import read_rules
-
-DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-_KEEPALIVE_MS = 20_000
 
 
 class ListenError(Exception):
@@ -138,9 +140,9 @@ class Server:
             ("grpc.max_metadata_size", 8 * 1024),
             ("grpc.absolute_max_metadata_size", 16 * 1024),
             ("grpc.max_concurrent_streams", self._max_concurrent_rpcs),
-            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.http2.min_ping_interval_without_data_ms", _KEEPALIVE_MS // 2),
+            ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+            ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.so_reuseport", 0),  # two services on one port would share its calls silently
         ]

@@ -1,0 +1,50 @@
+# Every target sets up what it needs; `make demo` and `make test` are enough from a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint proto lock bench clean
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 12
+
+setup: $(READY) ## Make .venv from the lock file
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; try make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@echo "Setting up $(VENV) from requirements.lock (about 300 MB, a minute or two)…"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+demo: $(READY) ## A face on a moving clip becomes a sighting; ARGS="--until-match --timeout 180"
+	$(BIN)/dfip demo $(ARGS)
+
+test: $(READY) ## Every test; ARGS="-k name" for some
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Format, rules, types, rooms, contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m deploy.contracts lint
+	$(BIN)/python -m deploy.contracts check
+	$(BIN)/python -m deploy.contracts breaking --against '.git#ref=HEAD'
+
+proto: $(READY) ## Generate proto/gen from the contracts
+	$(BIN)/buf format -w proto
+	$(BIN)/python -m deploy.contracts generate
+
+bench: $(READY) ## Every benchmark, as JSON
+	@for file in bench/[a-z]*.py; do case $$file in */__init__.py) ;; *) $(BIN)/python -m bench.$$(basename $$file .py) || exit 1;; esac; done
+
+lock: ## Write requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,11 @@
+"""Bounds that client and server must agree on."""
+
+from typing import Final
+
+DEFAULT_MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+
+PICTURE_MAX_MESSAGE_BYTES: Final = 12 * 1024 * 1024
+"""For the services that take photographs of up to 10 MiB, with room for what is around them."""
+
+KEEPALIVE_MS: Final = 20_000
+KEEPALIVE_TIMEOUT_MS: Final = 10_000
