@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.tables import Base
+from control_plane.tables import Base, UtcDateTime
 
 
 class BlobRemovalRow(Base):
@@ -14,4 +14,4 @@ class BlobRemovalRow(Base):
     __tablename__ = "blob_removals"
 
     blob_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    queued_at: Mapped[datetime]
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -7,10 +7,10 @@ written into ``blob_removals`` in the transaction that removes the rows (``blobs
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.tables import Base
+from control_plane.tables import Base, UtcDateTime
 
 _ID = String(36)
 
@@ -26,13 +26,13 @@ class PersonRow(Base):
     # the name, folded: what lists are sorted and filtered by, whatever the case
     name_key: Mapped[str] = mapped_column(String(600))
     notes: Mapped[str] = mapped_column(String(4000))
-    labels: Mapped[list[str]]
+    labels: Mapped[list[str]] = mapped_column(JSON)
     # a repeated request finds the person that it made
     request_id: Mapped[str | None] = mapped_column(String(64), unique=True)
     request_digest: Mapped[str | None] = mapped_column(String(64))
-    last_seen_at: Mapped[datetime | None]
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class FaceRow(Base):
@@ -44,11 +44,11 @@ class FaceRow(Base):
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     person_id: Mapped[str] = mapped_column(_ID, ForeignKey("persons.id", ondelete="CASCADE"))
     pack_id: Mapped[str] = mapped_column(String(64))
-    quality: Mapped[dict[str, Any]]
+    quality: Mapped[dict[str, Any]] = mapped_column(JSON)
     # sequence number of its `face.added` event
     revision: Mapped[int] = mapped_column(BigInteger)
     portrait_blob_id: Mapped[str | None] = mapped_column(String(64))
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class EmbeddingRow(Base):
@@ -71,7 +71,7 @@ class ErasureReceiptRow(Base):
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     person_id: Mapped[str] = mapped_column(_ID, index=True)
-    erased_at: Mapped[datetime]
+    erased_at: Mapped[datetime] = mapped_column(UtcDateTime)
     faces: Mapped[int]
     sightings: Mapped[int]
     pictures: Mapped[int]

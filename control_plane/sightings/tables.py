@@ -8,10 +8,10 @@ transactions that write them.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.tables import Base
+from control_plane.tables import Base, UtcDateTime
 
 _ID = String(36)
 
@@ -21,7 +21,7 @@ class SightingRow(Base):
 
     __tablename__ = "sightings"
     __table_args__ = (
-        # lists go from the newest start to the oldest; a start never changes, so no page loses a row
+        # lists go by start, newest first: a start never changes, so no page loses a row
         Index(None, "started_at", "id"),
         Index(None, "camera_id", "started_at", "id"),
         Index(None, "person_id", "started_at", "id"),
@@ -40,20 +40,20 @@ class SightingRow(Base):
     score: Mapped[float]
     threshold: Mapped[float]
     margin: Mapped[float | None]
-    started_at: Mapped[datetime]
-    ended_at: Mapped[datetime]
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime] = mapped_column(UtcDateTime)
     frames: Mapped[int] = mapped_column(BigInteger)
-    box: Mapped[dict[str, Any]]
-    quality: Mapped[dict[str, Any]]
+    box: Mapped[dict[str, Any]] = mapped_column(JSON)
+    quality: Mapped[dict[str, Any]] = mapped_column(JSON)
     # all evidence but the candidates: pack, threshold version, votes, latency
-    evidence: Mapped[dict[str, Any]]
+    evidence: Mapped[dict[str, Any]] = mapped_column(JSON)
     pack_id: Mapped[str] = mapped_column(String(64))
     dimension: Mapped[int] = mapped_column(Integer)
     # little-endian float32 values, sealed
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
     crop_blob_id: Mapped[str | None] = mapped_column(String(64))
-    created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class SightingCandidateRow(Base):
@@ -79,4 +79,4 @@ class WorkerSessionRow(Base):
     camera_id: Mapped[str] = mapped_column(_ID, index=True)
     epoch: Mapped[int] = mapped_column(Integer)
     last_sequence: Mapped[int] = mapped_column(BigInteger)
-    updated_at: Mapped[datetime]
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
