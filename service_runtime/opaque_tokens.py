@@ -4,12 +4,12 @@ import base64
 import binascii
 import json
 
-_LONGEST = 512
+_LONGEST = 2048
 
 
 def encode_opaque(values: list[str | int]) -> str:
     """Return the values as URL-safe text."""
-    packed = json.dumps(values, separators=(",", ":"), ensure_ascii=True).encode()
+    packed = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 
