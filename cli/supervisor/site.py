@@ -1,0 +1,235 @@
+"""The one machine that `dfip up` runs on: its folders, its port, and the checks before the start.
+
+Whatever can be known to be wrong is said here, in one sentence, before any process is started.
+`open_site` holds the site's lock while it is open; `mesh.py` says which processes run in it.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.failures import CommandFailed, ExitCode
+from cli.places import ADMIN_TOKEN
+
+_LOCK = "up.lock"
+_LONGEST_RUNTIME_DIR = 60
+"""A unix socket's path ends at 107 bytes (sun_path); a worker's socket needs 46 of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteWish:
+    """What the operator asked for.
+
+    Attributes:
+        http_port: 0 asks for any free port.
+        media_root: None means `media` in the data folder, which is made.
+    """
+
+    data_dir: Path
+    host: str
+    http_port: int
+    media_root: Path | None
+    pack_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where everything of a running site is."""
+
+    data_dir: Path
+    runtime_dir: Path
+    media_root: Path
+    host: str
+    http_port: int
+    pack_id: str
+
+    @property
+    def url(self) -> str:
+        """Return the address of the REST API for a client on this machine."""
+        return f"http://{self.grpc_target}"
+
+    @property
+    def grpc_target(self) -> str:
+        """Return host and port that speak gRPC, for a client on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - names it
+        return f"[{host}]:{self.http_port}" if ":" in host else f"{host}:{self.http_port}"
+
+    @property
+    def admin_token_file(self) -> Path:
+        """Return the file with the administrator's token."""
+        return self.data_dir / ADMIN_TOKEN
+
+    @property
+    def logs_dir(self) -> Path:
+        """Return the folder with a log file for each service."""
+        return self.data_dir / "logs"
+
+    def socket_path(self, room: str) -> Path:
+        """Return where a room's service listens."""
+        return self.runtime_dir / f"{room}.sock"
+
+
+@contextmanager
+def open_site(wish: SiteWish) -> Iterator[Site]:
+    """Check everything, make the folders, and hold the site until the end of the block.
+
+    Raises:
+        CommandFailed: something is in the way; the sentence says what and what to do.
+    """
+    data_dir = _usable_data_dir(wish.data_dir)
+    with _sole_use(data_dir):
+        media_root = _existing_media_root(wish.media_root, data_dir)
+        (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
+        port = free_port(wish.host, wish.http_port)
+        runtime_dir = make_runtime_dir(data_dir)
+        yield Site(
+            data_dir=data_dir,
+            runtime_dir=runtime_dir,
+            media_root=media_root,
+            host=wish.host,
+            http_port=port,
+            pack_id=wish.pack_id,
+        )
+
+
+def _usable_data_dir(path: Path) -> Path:
+    data_dir = path.expanduser().absolute()
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=data_dir):
+            pass
+    except (FileExistsError, NotADirectoryError):
+        raise CommandFailed(
+            f"The data folder {data_dir} cannot be used, because it or a folder above it is a "
+            "file; name another one with --data-dir."
+        ) from None
+    except OSError as error:
+        raise CommandFailed(
+            f"The data folder {data_dir} cannot be written ({_cause(error)}); "
+            "correct its rights or name another one with --data-dir."
+        ) from None
+    return data_dir.resolve()
+
+
+@contextmanager
+def _sole_use(data_dir: Path) -> Iterator[None]:
+    with (data_dir / _LOCK).open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            holder = lock.read(20).strip() or "unknown"
+            raise CommandFailed(
+                f"Another dfip (process {holder}) runs on the data folder {data_dir}; "
+                "stop it or name another folder with --data-dir.",
+                code=ExitCode.CONFLICT,
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _existing_media_root(wished: Path | None, data_dir: Path) -> Path:
+    if wished is None:
+        media_root = data_dir / "media"
+        media_root.mkdir(exist_ok=True)
+        return media_root.resolve()
+    media_root = wished.expanduser().absolute()
+    if not media_root.is_dir():
+        raise CommandFailed(
+            f"The media folder {media_root} does not exist; make it or name another one "
+            "with --media-root.",
+            code=ExitCode.USAGE,
+        )
+    return media_root.resolve()
+
+
+def free_port(host: str, port: int) -> int:
+    """Return the port if it can be listened on, or any free one where it is 0.
+
+    Raises:
+        CommandFailed: the port is taken or not allowed, or the host is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError, OverflowError):
+        raise CommandFailed(
+            f"The host {host!r} is unknown; name an address of this machine with --host.",
+            code=ExitCode.USAGE,
+        ) from None
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise _port_trouble(host, port, error) from None
+        return int(probe.getsockname()[1])
+
+
+def _port_trouble(host: str, port: int, error: OSError) -> CommandFailed:
+    if error.errno == errno.EADDRINUSE:
+        return CommandFailed(
+            f"Port {port} on {host} is taken; stop what listens there or choose another port "
+            "with --http-port.",
+            code=ExitCode.CONFLICT,
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return CommandFailed(
+            f"{host} is not an address of this machine; name another one with --host.",
+            code=ExitCode.USAGE,
+        )
+    return CommandFailed(
+        f"Port {port} on {host} cannot be used ({_cause(error)}); choose another port "
+        "with --http-port.",
+        code=ExitCode.NOT_ALLOWED if error.errno == errno.EACCES else ExitCode.FAILED,
+    )
+
+
+def make_runtime_dir(data_dir: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Make the short folder, closed to others, that holds the site's sockets and machine tokens.
+
+    Its path follows from the data folder, so that a new start finds and replaces an old one's.
+
+    Raises:
+        CommandFailed: somebody else owns that path.
+    """
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
+    own = environ.get("XDG_RUNTIME_DIR", "")
+    if own and Path(own).is_dir() and len(os.fsencode(own)) + 18 <= _LONGEST_RUNTIME_DIR:
+        path = Path(own) / f"dfip-{name}"
+    else:
+        path = Path("/tmp") / f"dfip-{os.getuid()}-{name}"  # noqa: S108 - owner and mode are checked
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise CommandFailed(f"The folder {path} cannot be made ({_cause(error)}).") from None
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise CommandFailed(
+            f"The path {path} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR to a "
+            "folder of your own.",
+            code=ExitCode.NOT_ALLOWED,
+        )
+    path.chmod(0o700)
+    for stale in path.glob("*.sock"):
+        stale.unlink(missing_ok=True)
+    for folder in ("tokens", "workers"):
+        (path / folder).mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def _cause(error: OSError) -> str:
+    return error.strerror or "it failed"
