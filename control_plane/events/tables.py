@@ -7,10 +7,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, String
+from sqlalchemy import BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.tables import Base, BigSerial, UtcDateTime
+from control_plane.tables import Base, BigSerial
 
 
 class EventRow(Base):
@@ -33,8 +33,8 @@ class EventRow(Base):
     person_id: Mapped[str | None] = mapped_column(String(36))
     face_id: Mapped[str | None] = mapped_column(String(36))
     sighting_id: Mapped[str | None] = mapped_column(String(36))
-    payload: Mapped[dict[str, Any]] = mapped_column(JSON)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
 
 
 class FeedRow(Base):
