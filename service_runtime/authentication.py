@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import jwt
-from dfip.options.v1 import policy_pb2
 
+from dfip.options.v1 import policy_pb2
 from service_runtime.clock import Clock
 from service_runtime.errors import Unauthenticated, Unavailable
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dfip.options.v1 import policy_pb2
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from dfip.options.v1 import policy_pb2
 
 # people include the roles before theirs; machines stand alone
 _ADMITS: Mapping[int, frozenset[int]] = {

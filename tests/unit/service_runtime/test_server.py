@@ -7,6 +7,11 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+
 from dfip.camera_manager.v1 import manager_service_pb2, manager_service_pb2_grpc
 from dfip.control_plane.v1 import (
     camera_pb2,
@@ -15,11 +20,6 @@ from dfip.control_plane.v1 import (
     worker_gateway_service_pb2,
     worker_gateway_service_pb2_grpc,
 )
-from google.rpc import error_details_pb2
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from grpc_status import rpc_status
-
 from service_runtime.authentication import TokenVerifier, current_caller, role_name
 from service_runtime.clients import MeshChannel, StaticToken, open_channel
 from service_runtime.clock import SystemClock
