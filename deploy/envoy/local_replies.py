@@ -1,0 +1,83 @@
+"""Gives the errors that Envoy itself makes the shape of the services' errors.
+
+A caller sees `{"code", "message", "details"}` whoever refused: the transcoder, the router, a limit
+or a service. The sentence is ours wherever Envoy's own would only speak about its insides. Callers
+of gRPC get the bare sentence, which Envoy puts into `grpc-message`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+_ENVOYS_OWN = "%LOCAL_REPLY_BODY%"
+# HTTP status to (canonical gRPC code, sentence).
+_SENTENCES: Mapping[int, tuple[int, str]] = {
+    400: (3, _ENVOYS_OWN),  # the transcoder says what is wrong with the caller's JSON
+    403: (7, "This is not allowed."),
+    404: (5, "Nothing is served at this path; see the API in the README."),
+    405: (12, "This path does not take this method; the Allow header lists those it takes."),
+    408: (4, "The request took too long to arrive; send it again."),
+    413: (8, "The body is too large: 1 MiB at most, 10 MiB for a picture."),
+    415: (3, "This path speaks gRPC and gRPC-Web only; use the REST paths of the README for JSON."),
+    426: (12, "This protocol is too old; use HTTP/1.1 or HTTP/2."),
+    429: (8, "Too many requests; wait a moment and try again."),
+    431: (8, "The headers are too large: 8 KiB and 100 headers at most."),
+    500: (13, "The edge failed to handle the request; try again, and report it if it stays so."),
+    502: (14, "The service broke off its answer; try again."),
+    503: (14, "The service is not reachable now; try again in a moment."),
+    504: (4, "The service took too long to answer; try again."),
+}
+
+
+def local_replies() -> dict[str, Any]:
+    """Return the connection manager's `local_reply_config`."""
+    return {
+        "mappers": [
+            *(
+                _mapper(status, {"text_format_source": {"inline_string": sentence}}, grpc=True)
+                for status, (_, sentence) in _SENTENCES.items()
+            ),
+            *(
+                _mapper(status, _json(code, sentence), grpc=False)
+                for status, (code, sentence) in _SENTENCES.items()
+            ),
+        ],
+        "body_format": _json(2, _ENVOYS_OWN),
+    }
+
+
+def _mapper(status: int, body: Mapping[str, Any], *, grpc: bool) -> dict[str, Any]:
+    of_status = {
+        "status_code_filter": {
+            "comparison": {
+                "op": "EQ",
+                "value": {"default_value": status, "runtime_key": "edge.local_reply_status"},
+            }
+        }
+    }
+    return {
+        "filter": {"and_filter": {"filters": [of_status, *_CALLED_BY_GRPC]}} if grpc else of_status,
+        "body_format_override": body,
+    }
+
+
+# The transcoder makes its requests look like gRPC too, but leaves the path that was asked for.
+_CALLED_BY_GRPC: list[dict[str, Any]] = [
+    {
+        "header_filter": {
+            "header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+        }
+    },
+    {
+        "header_filter": {
+            "header": {
+                "name": "x-envoy-original-path",
+                "present_match": True,
+                "invert_match": True,
+            }
+        }
+    },
+]
+
+
+def _json(code: int, sentence: str) -> dict[str, Any]:
+    return {"json_format": {"code": code, "message": sentence, "details": []}}

@@ -1,0 +1,199 @@
+"""Makes Envoy's routes out of the contracts' RPCs.
+
+An RPC has a route for each REST spelling and one for gRPC, because what they are granted differs:
+time, body size, retries, and who rewrites the answer. The transcoder runs on REST routes alone and
+is strict there, so that nothing untranscoded ever reaches a service. Behind them stand the routes
+that answer by themselves: 405 where a path has other methods, 404 everywhere else.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deploy.envoy.contracts import EdgeMethod, RestBinding
+from deploy.envoy.path_templates import path_match, specificity
+
+TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+LUA = "envoy.filters.http.lua"
+
+BODY_LIMIT = 1 << 20
+PICTURE_LIMIT = 11 << 20
+_RESPONSE_LIMIT = 32 << 20
+_UNARY_S = 15
+_PICTURE_S = 30
+# From the first byte of the request to the last of the answer, so that no body trickles in.
+_UPLOAD_ALLOWANCE_S = 30
+
+# Answers of gRPC's own services, spoken by every server; the control plane's is the one to ask.
+_GRPC_OWN_PREFIXES = ("/grpc.reflection.", "/grpc.health.")
+_SPEAKER_OF_GRPC_OWN = "control_plane"
+
+_NO_FILTER = {
+    "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+    "config": {},
+    "disabled": True,
+}
+
+
+def routes(methods: Sequence[EdgeMethod], descriptor_file: str) -> list[dict[str, Any]]:
+    """List the routes of all RPCs in the order in which they must be tried."""
+    return [
+        *_rest_routes(methods, descriptor_file),
+        *_grpc_routes(methods),
+        *_refusals(methods),
+    ]
+
+
+def transcoding(
+    methods: Sequence[EdgeMethod],
+    descriptor_file: str,
+    *,
+    body_limit: int = BODY_LIMIT,
+    lines: bool = False,
+) -> dict[str, Any]:
+    """Configure the transcoder; `lines` prints a stream as one JSON object a line."""
+    return {
+        "@type": "type.googleapis.com/"
+        "envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
+        "proto_descriptor": descriptor_file,
+        "services": sorted({method.service for method in methods if method.bindings}),
+        "match_incoming_request_route": True,
+        "convert_grpc_status": True,
+        "case_insensitive_enum_parsing": True,
+        "max_request_body_size": body_limit,
+        "max_response_body_size": _RESPONSE_LIMIT,
+        "print_options": {
+            "preserve_proto_field_names": True,
+            "always_print_primitive_fields": True,
+            "stream_newline_delimited": lines,
+        },
+        "request_validation_options": {
+            "reject_unknown_method": True,
+            "reject_unknown_query_parameters": True,
+            "reject_binding_body_field_collisions": True,
+        },
+    }
+
+
+def _rest_routes(methods: Sequence[EdgeMethod], descriptor_file: str) -> list[dict[str, Any]]:
+    spellings = [(method, binding) for method in methods for binding in method.bindings]
+    spellings.sort(key=lambda pair: (specificity(pair[1].template), pair[1].verb))
+    return [
+        {
+            "match": {
+                **path_match(binding.template),
+                "headers": [_exactly(":method", binding.verb)],
+            },
+            "route": _action(method),
+            "typed_per_filter_config": _rest_filters(method, binding, methods, descriptor_file),
+        }
+        for method, binding in spellings
+    ]
+
+
+def _rest_filters(
+    method: EdgeMethod,
+    binding: RestBinding,
+    methods: Sequence[EdgeMethod],
+    descriptor_file: str,
+) -> dict[str, Any]:
+    """Say how the answer is rewritten, and where the transcoder needs other limits than usual."""
+    lines = method.endless and not method.raw_response
+    answer: dict[str, Any] = {"created": method.creates(binding)}
+    if lines:
+        answer["content_type"] = "application/x-ndjson"
+    filters = {LUA: _rest_answer(answer)}
+    if lines or method.raw_request:
+        filters[TRANSCODER] = transcoding(
+            methods,
+            descriptor_file,
+            body_limit=PICTURE_LIMIT if method.raw_request else BODY_LIMIT,
+            lines=lines,
+        )
+    return filters
+
+
+def _grpc_routes(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
+    """Route each RPC by its own path; gRPC-Web arrives with a content type of the same start."""
+    is_grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    found = [
+        {
+            "match": {"path": method.grpc_path, "headers": [is_grpc]},
+            "route": _action(method),
+            "typed_per_filter_config": {TRANSCODER: _NO_FILTER},
+        }
+        for method in methods
+    ]
+    if any(method.room == _SPEAKER_OF_GRPC_OWN for method in methods):
+        found += [
+            {
+                "match": {"prefix": prefix, "headers": [is_grpc]},
+                "route": {"cluster": _SPEAKER_OF_GRPC_OWN, **_ENDLESS},
+                "typed_per_filter_config": {TRANSCODER: _NO_FILTER},
+            }
+            for prefix in _GRPC_OWN_PREFIXES
+        ]
+    return found
+
+
+def _refusals(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
+    verbs: Mapping[str, set[str]] = defaultdict(set)
+    for method in methods:
+        for binding in method.bindings:
+            verbs[binding.template].add(binding.verb)
+    refused = [
+        _answer(path_match(template), 405, {"allow": ", ".join(sorted(verbs[template]))})
+        for template in sorted(verbs, key=specificity)
+    ]
+    services = sorted({method.service for method in methods})
+    refused += [_answer({"prefix": f"/{service}/"}, 415, {}) for service in services]
+    return [*refused, _answer({"prefix": "/"}, 404, {})]
+
+
+def _answer(match: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Answer by ourselves; `deploy.envoy.local_replies` writes the body."""
+    return {
+        "match": match,
+        "direct_response": {"status": status},
+        "response_headers_to_add": [
+            {"header": {"key": name, "value": value}} for name, value in headers.items()
+        ],
+        "typed_per_filter_config": {TRANSCODER: _NO_FILTER, LUA: _rest_answer({})},
+    }
+
+
+_ENDLESS: Mapping[str, Any] = {"timeout": "0s", "idle_timeout": "0s"}
+
+
+def _action(method: EdgeMethod) -> dict[str, Any]:
+    """Grant time and retries: streams last, and only what may be repeated is sent twice."""
+    action: dict[str, Any] = {"cluster": method.room}
+    if method.endless:
+        action |= _ENDLESS
+    else:
+        seconds = _PICTURE_S if method.raw_request else _UNARY_S
+        action["timeout"] = f"{seconds}s"
+        action["max_stream_duration"] = {"max_stream_duration": f"{seconds + _UPLOAD_ALLOWANCE_S}s"}
+    if not method.client_streaming:
+        action["retry_policy"] = {
+            # A connection that failed carried nothing, so any request may try the next one.
+            "retry_on": (
+                "connect-failure,refused-stream,unavailable"
+                if method.repeatable
+                else "connect-failure"
+            ),
+            "num_retries": 5,
+            "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"},
+        }
+    return action
+
+
+def _rest_answer(context: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute",
+        "filter_context": {"rest": True, **context},
+    }
+
+
+def _exactly(header: str, value: str) -> dict[str, Any]:
+    return {"name": header, "string_match": {"exact": value}}
