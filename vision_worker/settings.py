@@ -1,0 +1,31 @@
+"""What a worker is told by whoever starts it. The camera's address is not among it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """Settings of one worker.
+
+    Attributes:
+        camera_id: the camera that its token is for.
+        control_plane_target: where the gateway is.
+        index_target: where the identity index is.
+        listen: where the manager reaches the worker.
+        jwks_file: public keys of the site.
+        token_file: the worker's token.
+        media_root: the folder that `file://` cameras are below.
+        pack: model pack of the site.
+        reflection: offer reflection to valid tokens.
+    """
+
+    camera_id: str
+    control_plane_target: str
+    index_target: str
+    listen: str
+    jwks_file: Path
+    token_file: Path
+    media_root: Path
+    pack: str = "builtin"
+    reflection: bool = False
