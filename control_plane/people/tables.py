@@ -19,12 +19,14 @@ class PersonRow(Base):
     """A known person."""
 
     __tablename__ = "persons"
-    __table_args__ = (Index(None, "name_key", "id"),)
+    __table_args__ = (Index(None, "sort_key", "id"),)
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
-    # the name, folded: what lists are sorted and filtered by, whatever the case
+    # the name, folded: what lists are filtered by, whatever the case
     name_key: Mapped[str] = mapped_column(String(600))
+    # as much of it as fits into a page token: what lists are sorted by
+    sort_key: Mapped[str] = mapped_column(String(300))
     notes: Mapped[str] = mapped_column(String(4000))
     labels: Mapped[list[str]] = mapped_column(JSON)
     # a repeated request finds the person that it made
@@ -39,7 +41,11 @@ class FaceRow(Base):
     """An enrolled face of a person."""
 
     __tablename__ = "faces"
-    __table_args__ = (Index(None, "person_id", "revision"), Index(None, "pack_id", "id"))
+    __table_args__ = (
+        Index(None, "person_id", "revision"),
+        Index(None, "pack_id", "id"),
+        Index(None, "revision"),
+    )
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     person_id: Mapped[str] = mapped_column(_ID, ForeignKey("persons.id", ondelete="CASCADE"))
