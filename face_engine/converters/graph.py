@@ -38,7 +38,9 @@ class GraphWriter:
     ) -> str:
         """Add a node and return the name of its output."""
         name = output or f"n{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        node = helper.make_node(operator, list(inputs), [name])
+        node.attribute.extend(helper.make_attribute(key, attributes[key]) for key in attributes)
+        self._nodes.append(node)
         return name
 
     def pixels(self, source: str) -> str:

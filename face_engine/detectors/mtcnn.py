@@ -1,8 +1,9 @@
 """Finds faces with MTCNN: proposals over a pyramid of the picture, refined twice.
 
 Zhang et al., 2016. The networks come from `converters/mtcnn_onnx.py`; thresholds and overlaps are
-the defaults of the package that ships the weights (mtcnn 1.0.0) but for the last. The pyramid starts where a face of
-the smallest wanted size fills P's window of 12 pixels, so that the cost falls with its square.
+the defaults of the package that ships the weights (mtcnn 1.0.0) but for the last. The pyramid
+starts where a face of the smallest wanted size fills P's window of 12 pixels, so that the cost
+falls with the square of that size.
 """
 
 from collections.abc import Mapping

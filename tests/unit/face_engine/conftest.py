@@ -1,0 +1,5 @@
+"""Fixtures of the face engine's tests."""
+
+from tests.support.packs import builtin_engine, builtin_pack, yunet_engine
+
+__all__ = ["builtin_engine", "builtin_pack", "yunet_engine"]

@@ -1,0 +1,127 @@
+"""Each fault lowers the score and is named; none of them hides another."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from face_engine.engine import FaceEngine
+from face_engine.quality import assess_faces
+from face_engine.values import Detections, Quality, QualityReason
+from tests.support.astronaut import astronaut
+
+
+@pytest.fixture(scope="module")
+def face(builtin_engine: FaceEngine) -> tuple[Detections, NDArray[np.uint8]]:
+    found = builtin_engine.detect(astronaut())
+    return found, builtin_engine.align(astronaut(), found.points)
+
+
+def assess(
+    face: tuple[Detections, NDArray[np.uint8]],
+    *,
+    change: Callable[[NDArray[np.uint8]], object] = lambda chip: chip,
+    points: NDArray[np.float32] | None = None,
+    box: tuple[float, float, float, float] | None = None,
+    size: tuple[int, int] = (512, 512),
+) -> Quality:
+    found, chips = face
+    changed = Detections(
+        boxes=found.boxes if box is None else np.array([box], np.float32),
+        points=found.points if points is None else points[None],
+        scores=found.scores,
+    )
+    chip = np.asarray(change(chips[0])).clip(0, 255).astype(np.uint8)
+    return assess_faces(changed, chip[None], size)[0]
+
+
+def blurred(sigma: float) -> Callable[[NDArray[np.uint8]], object]:
+    return lambda chip: cv2.GaussianBlur(chip, (0, 0), sigma)
+
+
+def test_a_good_face_has_no_reasons(face: tuple[Detections, NDArray[np.uint8]]) -> None:
+    quality = assess(face)
+    assert (quality.verdict, quality.reasons) == ("good", ())
+    assert quality.score > 0.7
+    assert 70 < quality.width_px < 110
+
+
+def test_the_more_blur_the_lower_the_score(face: tuple[Detections, NDArray[np.uint8]]) -> None:
+    steps = [assess(face, change=blurred(sigma)) for sigma in (1.5, 2.5, 4.0, 7.0)]
+    sharpness = [assess(face).blur, *(step.blur for step in steps)]
+    scores = [assess(face).score, *(step.score for step in steps)]
+    assert sharpness == sorted(sharpness, reverse=True)
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] > scores[1] > scores[2]
+    assert steps[-1].verdict == "poor"
+    assert steps[-1].reasons == ("blurred",)
+
+
+def test_the_smaller_the_lower_the_score(face: tuple[Detections, NDArray[np.uint8]]) -> None:
+    qualities = [assess(face, box=(100, 100, 100 + side, 100 + side)) for side in (80, 50, 30, 16)]
+    scores = [quality.score for quality in qualities]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) == 4
+    assert qualities[-1].reasons == ("small",)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda chip: chip * 0.15, "dark"),
+        (lambda chip: 255 - (255 - chip) * 0.1, "bright"),
+    ],
+)
+def test_light_is_judged(
+    face: tuple[Detections, NDArray[np.uint8]],
+    change: Callable[[NDArray[np.uint8]], object],
+    reason: QualityReason,
+) -> None:
+    quality = assess(face, change=change)
+    assert reason in quality.reasons
+    assert quality.score < assess(face).score
+
+
+def test_a_turned_head_is_named_with_its_side(
+    face: tuple[Detections, NDArray[np.uint8]],
+) -> None:
+    points = face[0].points[0].copy()
+    between_eyes = points[1, 0] - points[0, 0]
+    for side in (-1, 1):
+        turned = points.copy()
+        turned[2, 0] += side * 0.6 * between_eyes
+        quality = assess(face, points=turned)
+        assert np.sign(quality.yaw) == side
+        assert abs(quality.yaw) > 40
+        assert quality.reasons == ("turned",)
+
+
+def test_a_lowered_head_has_positive_pitch(face: tuple[Detections, NDArray[np.uint8]]) -> None:
+    points = face[0].points[0].copy()
+    points[2, 1] += 8
+    assert assess(face, points=points).pitch > assess(face).pitch
+
+
+def test_rolling_the_head_is_no_turn(face: tuple[Detections, NDArray[np.uint8]]) -> None:
+    points = face[0].points[0]
+    middle = points.mean(axis=0)
+    rolled = ((points - middle) @ np.array([[0, 1], [-1, 0]]) + middle).astype(np.float32)
+    upright, lying = assess(face), assess(face, points=rolled)
+    assert lying.yaw == pytest.approx(upright.yaw, abs=1e-3)
+    assert lying.pitch == pytest.approx(upright.pitch, abs=1e-3)
+
+
+def test_a_face_at_the_rim_is_cut_off(face: tuple[Detections, NDArray[np.uint8]]) -> None:
+    middle = float(face[0].points[0, :, 0].mean())
+    assert assess(face, size=(512, round(middle))).reasons == ("cut_off",)
+
+
+def test_points_in_one_place_stay_finite(face: tuple[Detections, NDArray[np.uint8]]) -> None:
+    quality = assess(face, points=np.full((5, 2), 7, np.float32))
+    assert np.isfinite([quality.score, quality.yaw, quality.pitch]).all()
+
+
+def test_no_face_gives_no_quality() -> None:
+    assert assess_faces(Detections.empty(), np.zeros((0, 150, 150, 3), np.uint8), (10, 10)) == []
