@@ -1,0 +1,128 @@
+"""Wires the manager: the only place that names concrete classes.
+
+Start and stop are ordered: workers are adopted before anything is reconciled, and on a stop the
+reconciler ends first, so that it cannot heal the workers that are being drained. A stop drains and
+ends every worker; a manager that dies of its own fault leaves them to its successor.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterable
+
+from camera_manager.camera_watch import CameraWatch
+from camera_manager.plan import GRACE_S
+from camera_manager.reconciler import Reconciler
+from camera_manager.runtime_reports import RuntimeReports
+from camera_manager.runtimes.process import ProcessRuntime
+from camera_manager.servicer import ManagerServicer
+from camera_manager.settings import ManagerSettings, worker_environment
+from camera_manager.work_queue import WorkQueue
+from camera_manager.worker_client import WorkerDrain
+from camera_manager.worker_tokens import WorkerTokens
+from dfip.camera_manager.v1 import manager_service_pb2, manager_service_pb2_grpc
+from dfip.control_plane.v1 import control_plane_service_pb2_grpc
+from service_runtime.authentication import TokenVerifier
+from service_runtime.backoff import Backoff
+from service_runtime.clients import FileToken, open_channel
+from service_runtime.clock import SystemClock
+from service_runtime.lifecycle import STOPPED, Lifecycle, StartError
+from service_runtime.server import Binding, Server
+from service_runtime.settings import load_settings
+
+WORKER_COMMAND = (sys.executable, "-m", "vision_worker")
+_LAST_WORD_S = 1.0
+
+
+async def run(lifecycle: Lifecycle) -> None:
+    """Run the manager until the lifecycle ends."""
+    settings = load_settings(ManagerSettings)
+    clock = SystemClock()
+    token = FileToken(settings.token_file)
+    runtime = ProcessRuntime(
+        command=WORKER_COMMAND,
+        environment=worker_environment(settings, os.environ),
+        workers_dir=settings.workers_dir,
+        sockets_dir=settings.worker_sockets_dir(),
+        lifeline_fd=settings.lifeline_fd,
+        drain=WorkerDrain(token),
+        clock=clock,
+        log_max_bytes=settings.worker_log_max_bytes,
+    )
+    channel = open_channel(settings.control_plane_target, token=token)
+    lifecycle.stack.push_async_callback(channel.close)
+    stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
+
+    queue = WorkQueue(clock)
+    lifecycle.stack.callback(queue.close)
+    # short waits: what is away here is a neighbour, and a change is to be seen within seconds
+    neighbour_backoff = Backoff(initial_s=0.2, cap_s=3.0)
+
+    def look_at(camera_ids: Iterable[str]) -> None:
+        for camera_id in camera_ids:
+            queue.add(camera_id)
+
+    cameras = CameraWatch(stub=stub, clock=clock, backoff=neighbour_backoff, on_change=look_at)
+    reports = RuntimeReports(
+        stub=stub,
+        clock=clock,
+        backoff=neighbour_backoff,
+        on_refused=lambda _camera_ids: cameras.relist(),
+    )
+    reconciler = Reconciler(
+        cameras=cameras,
+        runtime=runtime,
+        tokens=WorkerTokens(stub),
+        reports=reports,
+        queue=queue,
+        clock=clock,
+        worker_backoff=Backoff(initial_s=1.0, cap_s=300.0),
+        error_backoff=neighbour_backoff,
+    )
+    server = Server(
+        room="camera_manager",
+        listen=settings.listen,
+        bindings=[
+            Binding(
+                descriptor=manager_service_pb2.DESCRIPTOR.services_by_name["ManagerService"],
+                add=manager_service_pb2_grpc.add_ManagerServiceServicer_to_server,
+                servicer=ManagerServicer(reconciler=reconciler, runtime=runtime),
+            )
+        ],
+        verifier=TokenVerifier(settings.jwks_file, clock),
+        clock=clock,
+        reflection=settings.reflection,
+    )
+
+    async def end_workers() -> None:
+        await server.set_serving(serving=False)
+        if lifecycle.exit_status != STOPPED:
+            return  # the successor adopts them
+        await runtime.close(grace_s=GRACE_S)
+        for report in reconciler.ended_reports():
+            reports.submit(report)
+        await reports.flush(timeout=_LAST_WORD_S)
+
+    # a manager whose address is taken must not get as far as to other managers' workers
+    await server.start()
+    lifecycle.stack.push_async_callback(server.stop, 1.0)
+    try:
+        await runtime.open(queue.add)
+    except OSError as error:
+        raise StartError(
+            f"cannot use {error.filename or settings.workers_dir}: {error.strerror}; "
+            "set DFIP_WORKERS_DIR and DFIP_SOCKETS_DIR to folders that this user may write"
+        ) from error
+    lifecycle.stack.push_async_callback(end_workers)
+
+    lifecycle.spawn("watch cameras", cameras.run())
+    lifecycle.spawn("report runtimes", reports.run())
+    lifecycle.spawn("reconcile", reconciler.run())
+    lifecycle.spawn("tend worker logs", runtime.tend_logs())
+    lifecycle.spawn("tell health", _serve_once_listed(cameras.listed, server))
+    await lifecycle.wait_for_stop()
+
+
+async def _serve_once_listed(listed: asyncio.Event, server: Server) -> None:
+    await listed.wait()
+    await server.set_serving(serving=True)
