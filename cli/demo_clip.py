@@ -124,7 +124,7 @@ def make_demo_clip(
     frames = _render(world, size=size, fps=fps, total=total, rng=rng)
     try:
         _write_atomically(out, frames, size=size, fps=fps, total=total, progress=progress)
-    except OSError as error:  # av's own errors are OSErrors too
+    except (OSError, av.error.FFmpegError) as error:
         reason = error.strerror or "the file cannot be written"
         raise DemoClipError(f"Cannot write the clip {out}: {reason}.") from error
 

@@ -1,0 +1,276 @@
+"""The decoding thread of one camera: opens its source, decodes, samples and hands frames over.
+
+Everything that libav may block on happens here, so that asyncio stays free. The thread ends by
+itself when the source ends or fails; the reason travels through the hand-over (`newest_frames.py`)
+to `pipeline.py`. Nothing is retried here.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from vision_worker.decode.frame import DecodeCounts, Frame
+from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
+from vision_worker.decode.thread_clock import ThreadClock
+from vision_worker.sources.failure import SourceFailure, failure_at_reading
+from vision_worker.sources.opening import OpenedSource, Source
+
+_CODECS = frozenset({"h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9", "av1"})
+_MAX_PIXELS = 16_777_216
+_USUAL_FRAME_S = 1 / 25
+_NO_PICTURE_S = 10.0
+_DAMAGED_IN_A_ROW = 200
+_LARGEST_LAG_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeSettings:
+    """How a source is read.
+
+    Attributes:
+        sample_fps: sampled frames a second of the stream's time.
+        longest_side: the working size; larger pictures are scaled down to it.
+    """
+
+    sample_fps: float = 5.0
+    longest_side: int = 1280
+
+
+class FrameReader:
+    """Reads one source once, from its opening to its end or failure."""
+
+    def __init__(
+        self,
+        source: Source,
+        frames: NewestFrames,
+        settings: DecodeSettings,
+        clock: ThreadClock,
+    ) -> None:
+        self._source = source
+        self._frames = frames
+        self._settings = settings
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
+        self._sampler = TimeSampler(settings.sample_fps)
+        self._reformatter = VideoReformatter()
+        self._decoded = self._sampled = self._damaged = 0
+        self._decode_s = self._convert_s = 0.0
+        self._damaged_in_a_row = 0
+        self._size: tuple[int, int] | None = None
+        self._cut = False
+        self._began_s: float | None = None
+        self._last_picture_s = 0.0
+
+    def start(self) -> None:
+        """Begin in a thread of its own, which does not keep the process alive."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; a read that hangs in libav ends by its timeout."""
+        self._stop.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread's end; blocks. Return whether it ended."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def counts(self) -> DecodeCounts:
+        """Return what was done so far."""
+        return DecodeCounts(
+            decoded=self._decoded,
+            sampled=self._sampled,
+            dropped=self._frames.dropped,
+            damaged=self._damaged,
+            decode_s=self._decode_s,
+            convert_s=self._convert_s,
+        )
+
+    def _run(self) -> None:
+        try:
+            self._read()
+        except SourceFailure as failure:
+            self._frames.finish(failure)
+        except Exception:  # noqa: BLE001 - the thread's root; libav's texts hold credentials
+            self._frames.finish(
+                SourceFailure("crashed", "Reading the camera failed unexpectedly; it is retried.")
+            )
+        else:
+            self._frames.finish()
+
+    def _read(self) -> None:
+        opened = self._source.open()
+        try:
+            stream = _video_stream(opened)
+            frame_s = float(1 / stream.average_rate) if stream.average_rate else None
+            skip = SkipPolicy(sample_period_s=self._sampler.period_s, frame_s=frame_s)
+            timeline = MediaTimeline(frame_s or _USUAL_FRAME_S)
+            self._last_picture_s = self._clock.monotonic()
+            while not self._stop.is_set():
+                before = self._decoded
+                self._read_through(opened, stream, skip, timeline)
+                if self._stop.is_set():
+                    return
+                if self._source.live:
+                    raise SourceFailure("ended" if self._decoded else "not_a_stream")
+                if self._decoded == before:
+                    raise SourceFailure("not_a_stream", "The file holds no picture to be decoded.")
+                if not self._source.loops:
+                    return
+                self._rewind(opened, skip, timeline)
+        finally:
+            opened.close()
+
+    def _rewind(self, opened: OpenedSource, skip: SkipPolicy, timeline: MediaTimeline) -> None:
+        try:
+            opened.container.seek(0)
+        except av.error.FFmpegError:
+            raise SourceFailure("ended", "The recording cannot be played again.") from None
+        skip.restart()
+        timeline.restart()
+        self._cut = True
+
+    def _read_through(
+        self,
+        opened: OpenedSource,
+        stream: VideoStream,
+        skip: SkipPolicy,
+        timeline: MediaTimeline,
+    ) -> None:
+        """Read to the end, or until asked to stop."""
+        packets = opened.container.demux(stream)
+        while not self._stop.is_set():
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError as error:
+                if self._source.live:
+                    raise failure_at_reading(error) from None
+                self._damaged += 1
+                return  # a recording that is cut off ends where it is cut off
+            if packet is None:
+                return
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            base = packet.time_base
+            stamp_s = float(stamp * base) if stamp is not None and base is not None else None
+            mode = skip.packet(key=packet.is_keyframe, stamp_s=stamp_s)
+            _set_skip(stream, mode)
+            for frame in self._decode(packet):
+                self._take(frame, opened, timeline, stream, skip)
+                if self._stop.is_set():
+                    return
+            self._require_pictures()
+
+    def _decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame]:
+        began = time.perf_counter()
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            self._damaged += 1
+            self._damaged_in_a_row += 1
+            if self._damaged_in_a_row >= _DAMAGED_IN_A_ROW:
+                raise SourceFailure(
+                    "unsupported_codec", "The camera's pictures cannot be decoded; use H.264."
+                ) from None
+            return []
+        finally:
+            self._decode_s += time.perf_counter() - began
+        if frames:
+            self._damaged_in_a_row = 0
+        return frames
+
+    def _take(
+        self,
+        frame: VideoFrame,
+        opened: OpenedSource,
+        timeline: MediaTimeline,
+        stream: VideoStream,
+        skip: SkipPolicy,
+    ) -> None:
+        self._decoded += 1
+        now_s = self._last_picture_s = self._clock.monotonic()
+        media_s = timeline.advance(frame.time if opened.stamped else now_s)
+        _set_skip(stream, skip.decoded(media_s))
+        if not self._sampler.wants(media_s) or (opened.paced and self._wait_until(media_s)):
+            return
+        size = (frame.width, frame.height)
+        cut = self._cut or self._size not in (None, size)
+        self._size, self._cut = size, False
+        sampled = Frame(
+            image=self._convert(frame),
+            captured_at=self._clock.now(),
+            media_s=media_s,
+            index=self._sampled,
+            original_size=size,
+            cut=cut,
+        )
+        self._sampled += 1
+        self._frames.put(sampled)
+
+    def _wait_until(self, media_s: float) -> bool:
+        """Wait until a frame is due; return whether the reader was stopped meanwhile."""
+        now_s = self._clock.monotonic()
+        if self._began_s is None:
+            self._began_s = now_s - media_s
+        ahead_s = self._began_s + media_s - now_s
+        if ahead_s < -_LARGEST_LAG_S:
+            self._began_s -= ahead_s  # after a pause of the machine go on, do not rush
+        stopped = ahead_s > 0 and self._clock.wait(self._stop, ahead_s)
+        self._last_picture_s = self._clock.monotonic()
+        return stopped
+
+    def _convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Scale to the working size and convert to RGB in one step."""
+        began = time.perf_counter()
+        scale = min(1.0, self._settings.longest_side / max(frame.width, frame.height))
+        scaled = self._reformatter.reformat(
+            frame,
+            width=max(2, round(frame.width * scale)),
+            height=max(2, round(frame.height * scale)),
+            format="rgb24",
+            interpolation="AREA",
+            threads=1,
+        )
+        image = np.ascontiguousarray(scaled.to_ndarray(), dtype=np.uint8)
+        self._convert_s += time.perf_counter() - began
+        return image
+
+    def _require_pictures(self) -> None:
+        patience_s = max(_NO_PICTURE_S, 3 * self._sampler.period_s)
+        if self._clock.monotonic() - self._last_picture_s > patience_s:
+            raise SourceFailure("no_key_frame")
+
+
+def _video_stream(opened: OpenedSource) -> VideoStream:
+    """Return the first picture stream, ready to be decoded within limits."""
+    streams = opened.container.streams.video
+    if not streams:
+        raise SourceFailure("not_a_stream", "This stream holds no picture; check the address.")
+    stream = streams[0]
+    context = stream.codec_context
+    if stream.codec.canonical_name not in _CODECS:
+        raise SourceFailure(
+            "unsupported_codec", "The camera's codec is not supported; set it to H.264 or H.265."
+        )
+    if context.width * context.height > _MAX_PIXELS:
+        raise SourceFailure(
+            "unsupported_codec", "The camera's picture is too large; 16 megapixels are the limit."
+        )
+    # only here: libav ignores it among the options of the container
+    context.options = {"max_pixels": str(_MAX_PIXELS)}
+    context.thread_count = 1
+    return stream
+
+
+def _set_skip(stream: VideoStream, mode: SkipMode) -> None:
+    if stream.codec_context.skip_frame != mode:
+        stream.codec_context.skip_frame = mode

@@ -1,0 +1,387 @@
+"""One camera from frames to sightings: detect, track, pick the best shots, embed, identify, decide.
+
+Frames come from a decoding thread, models run in the process's inference thread, and this object
+connects them on asyncio and holds all state of the camera. It outlives its source: `watch` is
+called again after a failure, while shots that the index has not answered keep waiting, bounded, so
+that an index that is away costs no sighting and turns nobody into an unknown. Sightings leave
+through `report`, as often as their state changes.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service_runtime.backoff import Backoff
+from service_runtime.clock import Clock
+from vision_worker.best_shot import BestShots, Shot, ShotRules
+from vision_worker.crops import as_fractions, crop_face
+from vision_worker.decision import Candidate
+from vision_worker.decode.frame import DecodeCounts, Frame
+from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.reader import DecodeSettings, FrameReader
+from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
+from vision_worker.inference import InferenceThread, Look
+from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
+from vision_worker.sources.opening import Source
+from vision_worker.stats import PipelineStats, StageTiming
+from vision_worker.tracking.shot_cut import is_cut
+from vision_worker.tracking.tracker import FaceTracker, TrackingRules, TrackUpdate
+
+_FPS_WINDOW_S = 10.0
+_JOIN_S = 1.0
+
+
+class IdentityUnavailable(Exception):
+    """The index cannot be asked now; the same question may be asked again."""
+
+
+class IdentityPort(Protocol):
+    """Who may be behind an embedding: the identity index, or a fake of the tests."""
+
+    async def identify(self, embeddings: NDArray[np.float32]) -> Sequence[tuple[Candidate, ...]]:
+        """Return the closest people of each of (n, d) embeddings.
+
+        Raises:
+            IdentityUnavailable: ask again later.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSettings:
+    """How a camera is watched.
+
+    Attributes:
+        min_face_px: lower faces are left out, in pixels of the working size.
+        questions: shots that may wait for the index.
+        batch: shots of one question.
+        farewell_s: how long the end waits for outstanding answers.
+    """
+
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
+    min_face_px: int = 40
+    tracking: TrackingRules = field(default_factory=TrackingRules)
+    shots: ShotRules = field(default_factory=ShotRules)
+    reports: ReportRules = field(default_factory=ReportRules)
+    questions: int = 512
+    batch: int = 32
+    farewell_s: float = 3.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Counters:
+    decoded: int = 0
+    sampled: int = 0
+    dropped: int = 0
+    damaged: int = 0
+    faces: int = 0
+    embeddings: int = 0
+    identify_calls: int = 0
+    identify_failures: int = 0
+    questions_dropped: int = 0
+    tracks: int = 0
+    reports: int = 0
+    stages: dict[str, StageTiming] = field(default_factory=dict)
+
+    def spent(self, stage: str, seconds: float, count: int = 1) -> None:
+        before = self.stages.get(stage, StageTiming())
+        self.stages[stage] = StageTiming(
+            count=before.count + count, seconds=before.seconds + seconds
+        )
+
+    def add_decoding(self, counts: DecodeCounts) -> None:
+        self.decoded += counts.decoded
+        self.sampled += counts.sampled
+        self.dropped += counts.dropped
+        self.damaged += counts.damaged
+        self.spent("decode", counts.decode_s, counts.decoded)
+        self.spent("convert", counts.convert_s, counts.sampled)
+
+
+class CameraPipeline:
+    """One camera's pipeline; use it as `async with`, and call `watch` within."""
+
+    def __init__(
+        self,
+        *,
+        camera_id: str,
+        inference: InferenceThread,
+        identity: IdentityPort,
+        report: Callable[[SightingDraft], None],
+        clock: Clock,
+        settings: PipelineSettings | None = None,
+        thread_clock: ThreadClock | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._camera_id = camera_id
+        self._inference = inference
+        self._identity = identity
+        self._report = report
+        self._clock = clock
+        self._settings = settings or PipelineSettings()
+        self._thread_clock = thread_clock or SystemThreadClock()
+        self._backoff = backoff or Backoff(initial_s=0.25, cap_s=5.0)
+        self._tracker = FaceTracker(self._settings.tracking)
+        self._tracks: dict[int, TrackSighting] = {}
+        self._questions: deque[tuple[TrackSighting, ShotRecord]] = deque()
+        self._asked = asyncio.Event()
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
+        self._identifying: asyncio.Task[None] | None = None
+        self._reader: FrameReader | None = None
+        self._thumb: NDArray[np.uint8] | None = None
+        self._counters = _Counters()
+        self._recent: deque[float] = deque(maxlen=256)
+        self._media_s = 0.0
+        self._media_offset_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._identifying = asyncio.create_task(
+            self._identify_for_ever(), name=f"identify {self._camera_id}"
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait a moment for outstanding answers, then end."""
+        if kind is None or issubclass(kind, Exception):
+            await self._await_answers()
+        if self._identifying is not None:
+            self._identifying.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._identifying
+
+    async def watch(self, source: Source) -> None:
+        """Read a source to its end; every track ends with it.
+
+        Raises:
+            SourceFailure: the source failed. `watch` may be called again.
+        """
+        frames = NewestFrames(asyncio.get_running_loop())
+        reader = FrameReader(source, frames, self._settings.decode, self._thread_clock)
+        self._reader = reader
+        self._media_offset_s = self._media_s + 1.0  # this stream's time goes on after the last one
+        self._thumb = None
+        reader.start()
+        try:
+            async for frame in frames:
+                await self._take(frame)
+        finally:
+            reader.stop()
+            self._end_all()
+            await asyncio.to_thread(reader.join, _JOIN_S)
+            self._counters.add_decoding(reader.counts)
+            self._reader = None
+            self._recent.clear()
+
+    @property
+    def stats(self) -> PipelineStats:
+        """Return the counters of this moment."""
+        total = self._counters
+        live = _Counters(**{name: getattr(total, name) for name in ("decoded", "sampled")})
+        live.dropped, live.damaged, live.stages = total.dropped, total.damaged, {**total.stages}
+        if self._reader is not None:
+            live.add_decoding(self._reader.counts)
+        return PipelineStats(
+            fps=self._fps(),
+            frames_decoded=live.decoded,
+            frames_sampled=live.sampled,
+            frames_dropped=live.dropped,
+            frames_damaged=live.damaged,
+            faces_detected=total.faces,
+            embeddings=total.embeddings,
+            identify_calls=total.identify_calls,
+            identify_failures=total.identify_failures,
+            questions_waiting=len(self._questions),
+            questions_dropped=total.questions_dropped,
+            tracks=total.tracks,
+            reports=total.reports,
+            stages=live.stages,
+        )
+
+    def _fps(self) -> float:
+        now = self._clock.monotonic()
+        while self._recent and now - self._recent[0] > _FPS_WINDOW_S:
+            self._recent.popleft()
+        span = now - self._recent[0] if len(self._recent) > 1 else 0.0
+        return (len(self._recent) - 1) / span if span > 0 else 0.0
+
+    async def _take(self, frame: Frame) -> None:
+        if self._identifying is not None and self._identifying.done():
+            self._identifying.result()  # it never ends by itself: raise what ended it
+        self._recent.append(self._clock.monotonic())
+        look = await self._inference.look(frame.image, min_face_px=self._settings.min_face_px)
+        self._counters.faces += len(look.detections)
+        self._counters.spent("detect", look.detect_s)
+        self._counters.spent("assess", look.assess_s)
+        began = time.perf_counter()
+        self._media_s = self._media_offset_s + frame.media_s
+        if frame.cut or (self._thumb is not None and is_cut(self._thumb, look.thumb)):
+            self._end_all()
+        self._thumb = look.thumb
+        found = look.detections
+        update = self._tracker.update(self._media_s, found.boxes, found.scores)
+        taken = self._gather(frame, look, update)
+        self._counters.spent("track", time.perf_counter() - began)
+        if taken:
+            await self._embed(frame, look, taken)
+        self._close(update)
+        for track in list(self._tracks.values()):
+            self._report_if_due(track)
+
+    def _gather(
+        self, frame: Frame, look: Look, update: TrackUpdate
+    ) -> list[tuple[TrackSighting, Shot, int]]:
+        """Note who was seen; return the views worth an embedding, with their detections."""
+        taken: list[tuple[TrackSighting, Shot, int]] = []
+        for face in update.faces:
+            track = self._tracks.get(face.track_id)
+            if track is None:
+                track = self._tracks[face.track_id] = self._new_track(face.track_id, frame)
+            confirmed = face.state == "confirmed"
+            self._counters.tracks += confirmed and not track.confirmed
+            track.seen(at=frame.captured_at, media_s=self._media_s, confirmed=confirmed)
+            if not confirmed:
+                continue
+            quality = look.qualities[face.detection]
+            track.shots, shot = track.shots.offer(
+                at_s=self._media_s,
+                quality=quality.score,
+                verdict=quality.verdict,
+                rules=self._settings.shots,
+            )
+            if shot is not None:
+                taken.append((track, shot, face.detection))
+        return taken
+
+    def _new_track(self, track_id: int, frame: Frame) -> TrackSighting:
+        return TrackSighting(
+            camera_id=self._camera_id,
+            track_id=track_id,
+            pack_id=self._inference.pack.pack_id,
+            thresholds=self._inference.pack.thresholds,
+            rules=self._settings.reports,
+            started_at=frame.captured_at,
+            started_s=self._media_s,
+            ended_at=frame.captured_at,
+            seen_s=self._media_s,
+            shots=BestShots(started_s=self._media_s),
+        )
+
+    async def _embed(
+        self, frame: Frame, look: Look, taken: list[tuple[TrackSighting, Shot, int]]
+    ) -> None:
+        rows = [detection for *_, detection in taken]
+        began = time.perf_counter()
+        embeddings = await self._inference.embed(look.chips[rows])
+        self._counters.embeddings += len(rows)
+        self._counters.spent("embed", time.perf_counter() - began, len(rows))
+        boxes = look.detections.boxes
+        began = time.perf_counter()
+        crops = await self._inference.run(
+            lambda: [crop_face(frame.image, boxes[detection]) for detection in rows]
+        )
+        self._counters.spent("crop", time.perf_counter() - began, len(rows))
+        for at, (track, shot, detection) in enumerate(taken):
+            record = ShotRecord(
+                key=shot.key,
+                quality=look.qualities[detection],
+                box=as_fractions(boxes[detection], frame.image.shape),
+                embedding=embeddings[at],
+                crop=crops[at],
+                captured_at=frame.captured_at,
+            )
+            track.ask(record)
+            self._ask(track, record)
+
+    def _ask(self, track: TrackSighting, record: ShotRecord) -> None:
+        self._questions.append((track, record))
+        if len(self._questions) > self._settings.questions:
+            oldest, lost = self._questions.popleft()
+            oldest.lost(lost.key)
+            self._counters.questions_dropped += 1
+            self._report_if_due(oldest)
+        self._all_answered.clear()
+        self._asked.set()
+
+    def _close(self, update: TrackUpdate) -> None:
+        for track_id in update.dropped:
+            self._tracks.pop(track_id, None)
+        for track_id in update.ended:
+            track = self._tracks.pop(track_id, None)
+            if track is not None:
+                track.over = True  # from here on only its outstanding answers hold it
+                self._report_if_due(track)
+
+    def _end_all(self) -> None:
+        self._close(self._tracker.end_all())
+
+    def _report_if_due(self, track: TrackSighting) -> None:
+        draft = track.due(self._media_s)
+        if draft is not None:
+            self._counters.reports += 1
+            self._report(draft)
+
+    async def _identify_for_ever(self) -> None:
+        failures = 0
+        while True:
+            await self._asked.wait()
+            batch = [
+                self._questions[at] for at in range(min(len(self._questions), self._settings.batch))
+            ]
+            if not batch:
+                self._asked.clear()
+                self._all_answered.set()
+                continue
+            began = time.perf_counter()
+            self._counters.identify_calls += 1
+            try:
+                answers = await self._identity.identify(
+                    np.stack([record.embedding for _, record in batch])
+                )
+            except IdentityUnavailable:
+                failures += 1
+                self._counters.identify_failures += 1
+                await self._clock.sleep(self._backoff.delay(failures))
+                continue
+            failures = 0
+            self._counters.spent("identify", time.perf_counter() - began)
+            self._note(batch, answers)
+
+    def _note(
+        self,
+        batch: Sequence[tuple[TrackSighting, ShotRecord]],
+        answers: Sequence[tuple[Candidate, ...]],
+    ) -> None:
+        now = self._clock.now()
+        answered = set()
+        for (track, record), candidates in zip(batch, answers, strict=True):
+            answered.add((track.id, record.key))
+            track.answered(record.key, candidates, now=now)
+        # some may have been dropped meanwhile, from the left, as too many waited
+        while self._questions and (self._questions[0][0].id, self._questions[0][1].key) in answered:
+            self._questions.popleft()
+        for track in {track.id: track for track, _ in batch}.values():
+            self._report_if_due(track)
+
+    async def _await_answers(self) -> None:
+        if self._all_answered.is_set():
+            return
+        answered = asyncio.ensure_future(self._all_answered.wait())
+        patience = asyncio.ensure_future(self._clock.sleep(self._settings.farewell_s))
+        await asyncio.wait({answered, patience}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (answered, patience):
+            task.cancel()
