@@ -59,8 +59,13 @@ class Site:
     @property
     def grpc_target(self) -> str:
         """Return host and port that speak gRPC, for a client on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - names it
+        host = self.client_host
         return f"[{host}]:{self.http_port}" if ":" in host else f"{host}:{self.http_port}"
+
+    @property
+    def client_host(self) -> str:
+        """Return the host that a client on this machine connects to."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - no bind
 
     @property
     def admin_token_file(self) -> Path:
@@ -88,13 +93,13 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
     with _sole_use(data_dir):
         media_root = _existing_media_root(wish.media_root, data_dir)
         (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
-        port = free_port(wish.host, wish.http_port)
+        host, port = listening_address(wish.host, wish.http_port)
         runtime_dir = make_runtime_dir(data_dir)
         yield Site(
             data_dir=data_dir,
             runtime_dir=runtime_dir,
             media_root=media_root,
-            host=wish.host,
+            host=host,
             http_port=port,
             pack_id=wish.pack_id,
         )
@@ -153,14 +158,14 @@ def _existing_media_root(wished: Path | None, data_dir: Path) -> Path:
     return media_root.resolve()
 
 
-def free_port(host: str, port: int) -> int:
-    """Return the port if it can be listened on, or any free one where it is 0.
+def listening_address(host: str, port: int) -> tuple[str, int]:
+    """Return the numeric address and the port, which can be listened on; 0 becomes a free port.
 
     Raises:
         CommandFailed: the port is taken or not allowed, or the host is not this machine's.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, wanted = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (socket.gaierror, UnicodeError, OverflowError):
@@ -171,10 +176,11 @@ def free_port(host: str, port: int) -> int:
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(address)
+            probe.bind(wanted)
         except OSError as error:
             raise _port_trouble(host, port, error) from None
-        return int(probe.getsockname()[1])
+        address, port = probe.getsockname()[:2]
+        return str(address), int(port)
 
 
 def _port_trouble(host: str, port: int, error: OSError) -> CommandFailed:

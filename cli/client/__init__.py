@@ -1,0 +1,1 @@
+"""What the client commands ask of the site, over the same gRPC contracts as everyone."""

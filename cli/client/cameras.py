@@ -1,0 +1,118 @@
+"""What `dfip camera …` does."""
+
+import uuid
+from pathlib import Path
+
+from cli.client.access import Access, connected
+from cli.client.lookup import camera_id_of
+from cli.client.times import full_time, short_time
+from cli.output import Column, Output
+from cli.talk import Talk
+from dfip.control_plane.v1 import (
+    camera_pb2,
+    control_plane_service_pb2,
+    control_plane_service_pb2_grpc,
+    runtime_pb2,
+)
+
+CAMERA = (
+    Column[camera_pb2.Camera](title="id", value=lambda c: c.id),
+    Column[camera_pb2.Camera](title="name", value=lambda c: c.name),
+    Column[camera_pb2.Camera](title="wanted", value=lambda c: c.desired_state),
+    Column[camera_pb2.Camera](title="location", value=lambda c: c.location),
+)
+
+CAMERA_WITH_RUNTIME = (
+    Column[runtime_pb2.CameraWithRuntime](title="id", value=lambda c: c.id),
+    Column[runtime_pb2.CameraWithRuntime](title="name", value=lambda c: c.name),
+    Column[runtime_pb2.CameraWithRuntime](title="wanted", value=lambda c: c.desired_state),
+    Column[runtime_pb2.CameraWithRuntime](
+        title="worker", value=lambda c: c.runtime.worker_status or "stopped"
+    ),
+    Column[runtime_pb2.CameraWithRuntime](
+        title="health", value=lambda c: c.runtime.health_status or "unknown"
+    ),
+    Column[runtime_pb2.CameraWithRuntime](
+        title="reason", value=lambda c: c.runtime.failure_reason or "none"
+    ),
+    Column[runtime_pb2.CameraWithRuntime](
+        title="next try",
+        value=lambda c: full_time(c.runtime.next_retry_at),
+        shown=lambda c: short_time(c.runtime.next_retry_at),
+    ),
+    Column[runtime_pb2.CameraWithRuntime](
+        title="last contact",
+        value=lambda c: full_time(c.runtime.last_contact),
+        shown=lambda c: short_time(c.runtime.last_contact),
+    ),
+    Column[runtime_pb2.CameraWithRuntime](title="location", value=lambda c: c.location),
+)
+
+
+async def add_camera(
+    access: Access,
+    output: Output,
+    *,
+    name: str,
+    connection_string: str,
+    location: str,
+    description: str,
+    start: bool,
+) -> None:
+    """Register a camera and print it."""
+    async with connected(access) as channel:
+        stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
+        answer = await stub.CreateCamera(
+            control_plane_service_pb2.CreateCameraRequest(
+                name=name,
+                connection_string=connection_string,
+                location=location,
+                description=description,
+                desired_state="running" if start else "stopped",
+                request_id=str(uuid.uuid4()),
+            )
+        )
+    output.record(answer.data, CAMERA)
+
+
+async def list_cameras(access: Access, output: Output) -> None:
+    """Print every camera with what is observed of it."""
+    async with connected(access) as channel:
+        stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
+        answer = await stub.ListCameraRuntimes(
+            control_plane_service_pb2.ListCameraRuntimesRequest()
+        )
+    output.listing(
+        answer.data,
+        CAMERA_WITH_RUNTIME,
+        empty="There is no camera yet; register one with `dfip camera add NAME URL --start`.",
+    )
+
+
+async def set_camera_status(access: Access, output: Output, *, camera: str, status: str) -> None:
+    """Enable or disable a camera and print it."""
+    async with connected(access) as channel:
+        stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
+        answer = await stub.SetCameraStatus(
+            control_plane_service_pb2.SetCameraStatusRequest(
+                camera_id=await camera_id_of(channel, camera), status=status
+            )
+        )
+    output.record(answer.data, CAMERA)
+
+
+async def remove_camera(access: Access, output: Output, talk: Talk, *, camera: str) -> None:
+    """Remove a camera with its sightings."""
+    async with connected(access) as channel:
+        stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
+        camera_id = await camera_id_of(channel, camera)
+        await stub.DeleteCamera(control_plane_service_pb2.DeleteCameraRequest(camera_id=camera_id))
+    if output.as_json:
+        output.text("", {"camera_id": camera_id})
+    else:
+        talk.say(f"Camera {camera} is removed, with its sightings.")
+
+
+def url_of(source: str) -> str:
+    """Return the URL of a source: a path becomes a `file://` URL, everything else stays."""
+    return source if "://" in source else Path(source).expanduser().resolve().as_uri()

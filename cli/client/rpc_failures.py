@@ -1,0 +1,77 @@
+"""Puts what a call to the site fails with into one sentence and an exit code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from cli.failures import CommandFailed, ExitCode
+
+_CODES = {
+    grpc.StatusCode.NOT_FOUND: ExitCode.NOT_FOUND,
+    grpc.StatusCode.PERMISSION_DENIED: ExitCode.NOT_ALLOWED,
+    grpc.StatusCode.UNAUTHENTICATED: ExitCode.NOT_ALLOWED,
+    grpc.StatusCode.ALREADY_EXISTS: ExitCode.CONFLICT,
+    grpc.StatusCode.ABORTED: ExitCode.CONFLICT,
+    grpc.StatusCode.UNAVAILABLE: ExitCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ExitCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED: ExitCode.TIMED_OUT,
+}
+
+
+@contextmanager
+def as_command_failures(server: str) -> Iterator[None]:
+    """Turn the failure of any call in the block into a `CommandFailed`."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise command_failure(error, server) from None
+
+
+def command_failure(error: grpc.aio.AioRpcError, server: str) -> CommandFailed:
+    """Return what to tell about a failed call.
+
+    A status with details comes from one of the site's services and carries its own sentence; one
+    without comes from the way there.
+    """
+    code = _CODES.get(error.code(), ExitCode.FAILED)
+    status = _rich_status(error)
+    request = error_details_pb2.RequestInfo()
+    if status is None:
+        return CommandFailed(_way_failure(error, server), code=code)
+    sentence = status.message
+    for detail in status.details:
+        violations = error_details_pb2.BadRequest()
+        if detail.Unpack(violations):
+            sentence += "".join(
+                f"\n  {v.field}: {v.description}" for v in violations.field_violations
+            )
+        elif detail.Is(request.DESCRIPTOR):
+            detail.Unpack(request)
+    return CommandFailed(sentence, code=code, request_id=request.request_id)
+
+
+def _rich_status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
+    try:
+        return rpc_status.from_call(error)
+    except ValueError:  # the details do not belong to this status
+        return None
+
+
+def _way_failure(error: grpc.aio.AioRpcError, server: str) -> str:
+    match error.code():
+        case grpc.StatusCode.UNAVAILABLE:
+            return (
+                f"DFIP does not answer at {server}; start it with `dfip up`, "
+                "or name another address with --server."
+            )
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return f"DFIP at {server} took too long to answer; try again, or look at `dfip status`."
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return f"{server} does not know this call; is it DFIP, and of this version?"
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return f"{server} wants a token; name one with --token-file or DFIP_TOKEN."
+        case code:
+            return f"{server} refused the call ({code.name.lower()}): {error.details()}"

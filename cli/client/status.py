@@ -1,0 +1,132 @@
+"""What `dfip status` does: how the services, the workers and the cameras are, at one glance."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import grpc
+
+from cli.client.access import Access, connected
+from cli.client.cameras import CAMERA_WITH_RUNTIME
+from cli.client.rpc_failures import command_failure
+from cli.client.times import full_time, short_time
+from cli.failures import CommandFailed, ExitCode
+from cli.output import Column, Output, to_json
+from cli.talk import Talk
+from dfip.camera_manager.v1 import manager_service_pb2, manager_service_pb2_grpc
+from dfip.control_plane.v1 import (
+    control_plane_service_pb2,
+    control_plane_service_pb2_grpc,
+    runtime_pb2,
+)
+from dfip.identity_index.v1 import identity_index_service_pb2, identity_index_service_pb2_grpc
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceState:
+    """How one service is: `serving` or `away`, and what it says of itself."""
+
+    name: str
+    state: str
+    detail: str
+
+
+SERVICE = (
+    Column[ServiceState](title="service", value=lambda s: s.name),
+    Column[ServiceState](title="state", value=lambda s: s.state),
+    Column[ServiceState](title="detail", value=lambda s: s.detail),
+)
+WORKER = (
+    Column[manager_service_pb2.Worker](title="worker", value=lambda w: w.podName),
+    Column[manager_service_pb2.Worker](title="camera", value=lambda w: w.camera_id),
+    Column[manager_service_pb2.Worker](
+        title="since",
+        value=lambda w: full_time(w.createdAt),
+        shown=lambda w: short_time(w.createdAt),
+    ),
+)
+
+
+async def show_status(access: Access, output: Output, talk: Talk) -> None:
+    """Print the state of everything.
+
+    Raises:
+        CommandFailed: a service is away; all that could be seen is printed before.
+    """
+    async with connected(access) as channel:
+        control = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
+        manager = manager_service_pb2_grpc.ManagerServiceStub(channel)
+        index = identity_index_service_pb2_grpc.IdentityIndexServiceStub(channel)
+        cameras, workers, gallery = await asyncio.gather(
+            _ask(
+                control.ListCameraRuntimes(control_plane_service_pb2.ListCameraRuntimesRequest()),
+                access,
+            ),
+            _ask(manager.GetManagerStatus(manager_service_pb2.GetManagerStatusRequest()), access),
+            _ask(index.GetIndexStatus(identity_index_service_pb2.GetIndexStatusRequest()), access),
+        )
+    services = [
+        _state("control_plane", cameras, lambda a: f"{len(a.data)} cameras"),
+        _state("camera_manager", workers, lambda a: f"{a.data.worker_count} workers"),
+        _state(
+            "identity_index",
+            gallery,
+            lambda a: (
+                f"{a.data.persons} people, {a.data.faces} faces, pack {a.data.pack_id}, "
+                f"{a.data.engine} on {a.data.accelerator}"
+            ),
+        ),
+    ]
+    seen_workers = [] if isinstance(workers, CommandFailed) else list(workers.data.workers)
+    seen_cameras = [] if isinstance(cameras, CommandFailed) else list(cameras.data)
+    _print(output, talk, services, seen_workers, seen_cameras)
+    failures = [a for a in (cameras, workers, gallery) if isinstance(a, CommandFailed)]
+    if failures:
+        away = all(failure.code == ExitCode.UNAVAILABLE for failure in failures)
+        raise CommandFailed(
+            failures[0].sentence if len(failures) == len(services) else "Not every service serves.",
+            code=ExitCode.UNAVAILABLE if away else failures[0].code,
+            request_id=failures[0].request_id,
+        )
+
+
+def _print(
+    output: Output,
+    talk: Talk,
+    services: list[ServiceState],
+    workers: list[manager_service_pb2.Worker],
+    cameras: list[runtime_pb2.CameraWithRuntime],
+) -> None:
+    if output.as_json:
+        output.text(
+            "",
+            {
+                "services": [
+                    {"name": s.name, "state": s.state, "detail": s.detail} for s in services
+                ],
+                "workers": [to_json(worker) for worker in workers],
+                "cameras": [to_json(camera) for camera in cameras],
+            },
+        )
+        return
+    output.listing(services, SERVICE)
+    talk.say("")
+    output.listing(workers, WORKER, empty="No worker runs.")
+    talk.say("")
+    output.listing(cameras, CAMERA_WITH_RUNTIME, empty="There is no camera.")
+
+
+async def _ask(call: Awaitable[T], access: Access) -> T | CommandFailed:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        return command_failure(error, access.server)
+
+
+def _state(name: str, answer: Any, detail: Any) -> ServiceState:  # noqa: ANN401 - any answer
+    if isinstance(answer, CommandFailed):
+        return ServiceState(name=name, state="away", detail=answer.sentence)
+    return ServiceState(name=name, state="serving", detail=detail(answer))

@@ -1,0 +1,122 @@
+"""`dfip camera …`: registers cameras, starts and stops them."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.commands.running import confirmed, run
+from cli.failures import CommandFailed, ExitCode
+from cli.options import AsJson, Server, TokenFile, Yes
+
+app = typer.Typer(no_args_is_help=True, help="Register cameras, start and stop them.")
+
+_LONGEST_URL = 4096
+
+Camera = Annotated[str, typer.Argument(metavar="ID|NAME", help="The camera.", show_default=False)]
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="rtsp://…, http://…, file://… below the media root, or - to read it from standard "
+            "input, where no process list shows its password.",
+            show_default=False,
+        ),
+    ],
+    *,
+    location: Annotated[str, typer.Option(help="Where it hangs.")] = "",
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    start: Annotated[bool, typer.Option("--start", help="Start it at once.")] = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register a camera."""
+    from cli.client.access import find_access
+    from cli.client.cameras import add_camera, url_of
+    from cli.output import Output
+
+    connection_string = sys.stdin.readline(_LONGEST_URL).strip() if url == "-" else url
+    if not connection_string:
+        raise CommandFailed(
+            "There is no URL on standard input; write it there or in place of -.",
+            code=ExitCode.USAGE,
+        )
+    run(
+        add_camera(
+            find_access(server, token_file),
+            Output(as_json=as_json),
+            name=name,
+            connection_string=url_of(connection_string),
+            location=location,
+            description=description,
+            start=start,
+        )
+    )
+
+
+@app.command("list")
+def list_(server: Server = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+    """List the cameras with what is observed of each.
+
+    In a pipe: id, name, wanted, worker, health, reason, next try, last contact, location.
+    """
+    from cli.client.access import find_access
+    from cli.client.cameras import list_cameras
+    from cli.output import Output
+
+    run(list_cameras(find_access(server, token_file), Output(as_json=as_json)))
+
+
+@app.command()
+def start(
+    camera: Camera, server: Server = None, token_file: TokenFile = None, as_json: AsJson = False
+) -> None:
+    """Start a camera."""
+    _set_status(camera, "enabled", server, token_file, as_json)
+
+
+@app.command()
+def stop(
+    camera: Camera, server: Server = None, token_file: TokenFile = None, as_json: AsJson = False
+) -> None:
+    """Stop a camera."""
+    _set_status(camera, "disabled", server, token_file, as_json)
+
+
+@app.command()
+def rm(
+    camera: Camera,
+    yes: Yes = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a camera, with its sightings."""
+    from cli.client.access import find_access
+    from cli.client.cameras import remove_camera
+    from cli.output import Output
+    from cli.talk import Talk
+
+    access = find_access(server, token_file)
+    confirmed(f"Remove the camera {camera} with all its sightings?", yes=yes)
+    run(remove_camera(access, Output(as_json=as_json), Talk(), camera=camera))
+
+
+def _set_status(
+    camera: str, status: str, server: Server, token_file: TokenFile, as_json: bool
+) -> None:
+    from cli.client.access import find_access
+    from cli.client.cameras import set_camera_status
+    from cli.output import Output
+
+    run(
+        set_camera_status(
+            find_access(server, token_file), Output(as_json=as_json), camera=camera, status=status
+        )
+    )

@@ -1,0 +1,81 @@
+"""`dfip demo`: from nothing to a first sighting in one command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.failures import CommandFailed, ExitCode
+from cli.options import AsJson, DataDir, HttpPort
+
+
+def demo(
+    *,
+    until_match: Annotated[
+        bool, typer.Option("--until-match", help="End with 0 at the first match.")
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            metavar="SECONDS",
+            help="With --until-match: end with 1 and the reason after this time.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            metavar="URL|FILE",
+            help="Watch this camera or video file instead of the demo clip; - reads the URL from "
+            "standard input.",
+            show_default=False,
+        ),
+    ] = "",
+    person: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PHOTO",
+            help="With --source: whom to look for; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    http_port: HttpPort = None,
+    make_clip: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="PHOTO OUT.mp4",
+            help="Only make a camera clip from a photograph.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run DFIP on a moving clip of an astronaut's portrait and show her sightings.
+
+    Everything lives in a temporary folder that is removed at the end, unless --data-dir names one.
+    """
+    if make_clip is not None:
+        from cli.demo.clips import make_clip_from
+
+        make_clip_from(*make_clip)
+        return
+    if person and not source:
+        raise CommandFailed(
+            "--person goes with --source; a photograph becomes a source with --make-clip.",
+            code=ExitCode.USAGE,
+        )
+    from cli.demo.journey import DemoWish, run_demo
+
+    run_demo(
+        DemoWish(
+            until_match=until_match,
+            timeout_s=timeout,
+            source=source,
+            persons=tuple(person or ()),
+            data_dir=data_dir,
+            http_port=http_port,
+        ),
+        as_json=as_json,
+    )

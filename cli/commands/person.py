@@ -1,0 +1,78 @@
+"""`dfip person …`: enrols people, lists and erases them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.commands.running import confirmed, run
+from cli.options import AsJson, Server, TokenFile, Yes
+
+app = typer.Typer(no_args_is_help=True, help="Enrol people, list and erase them.")
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the person.", show_default=False)],
+    photos: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PHOTO...",
+            help="Photographs that show the person alone: JPEG, PNG or WebP, 10 MiB at most.",
+            show_default=False,
+        ),
+    ],
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enrol a person from photographs."""
+    from cli.client.access import find_access
+    from cli.client.persons import add_person
+    from cli.client.photos import read_photos
+    from cli.output import Output
+    from cli.talk import Talk
+
+    pictures = read_photos(photos)
+    run(
+        add_person(
+            find_access(server, token_file),
+            Output(as_json=as_json),
+            Talk(),
+            name=name,
+            photos=pictures,
+        )
+    )
+
+
+@app.command("list")
+def list_(server: Server = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+    """List the people.
+
+    In a pipe: id, name, faces, last seen.
+    """
+    from cli.client.access import find_access
+    from cli.client.persons import print_persons
+    from cli.output import Output
+
+    run(print_persons(find_access(server, token_file), Output(as_json=as_json)))
+
+
+@app.command()
+def rm(
+    person: Annotated[
+        str, typer.Argument(metavar="ID|NAME", help="The person.", show_default=False)
+    ],
+    yes: Yes = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a person with faces, sightings and pictures, and print the receipt."""
+    from cli.client.access import find_access
+    from cli.client.persons import remove_person
+    from cli.output import Output
+
+    access = find_access(server, token_file)
+    confirmed(f"Erase {person} with all faces, sightings and pictures?", yes=yes)
+    run(remove_person(access, Output(as_json=as_json), person=person))

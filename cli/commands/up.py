@@ -1,0 +1,43 @@
+"""`dfip up`: runs the mesh in the foreground until Ctrl-C or SIGTERM."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import AsJson, DataDir, HttpPort
+from cli.places import DEFAULT_PORT, default_data_dir
+
+
+def up(
+    *,
+    data_dir: DataDir = None,
+    http_port: HttpPort = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
+    media_root: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Files below it may be cameras (file://…). Without it: media in the data folder.",
+            show_default=False,
+        ),
+    ] = None,
+    pack: Annotated[str, typer.Option(metavar="NAME", help="Model pack.")] = "builtin",
+    as_json: AsJson = False,
+) -> None:
+    """Run all of DFIP on this machine, in the foreground."""
+    from cli.supervisor.foreground import run_in_foreground
+    from cli.supervisor.site import SiteWish
+
+    run_in_foreground(
+        SiteWish(
+            data_dir=data_dir or default_data_dir(),
+            host=host,
+            http_port=DEFAULT_PORT if http_port is None else http_port,
+            media_root=media_root,
+            pack_id=pack,
+        ),
+        as_json=as_json,
+    )

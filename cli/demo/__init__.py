@@ -1,0 +1,1 @@
+"""`dfip demo`: from nothing to a first sighting, and the clip it needs."""

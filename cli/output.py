@@ -1,0 +1,115 @@
+"""How results are shown: a table on a terminal, tab-separated lines in a pipe, JSON on request.
+
+A pipe gets full values, one record a line, without a heading or a box, so that `cut` and `awk` work
+on it; a terminal gets what a person wants to see. Data goes to standard output and nothing else
+does.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+T = TypeVar("T")
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column(Generic[T]):
+    """One column of a listing.
+
+    Attributes:
+        value: the full value, for pipes.
+        shown: the value for people; by default the full one.
+    """
+
+    title: str
+    value: Callable[[T], str]
+    shown: Callable[[T], str] | None = None
+
+
+class Output:
+    """Prints results on standard output.
+
+    Args:
+        as_json: whether the caller asked for JSON.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def listing(
+        self, items: Sequence[T], columns: Sequence[Column[T]], *, empty: str = "Nothing yet."
+    ) -> None:
+        """Print many things: a JSON array, a table, or a line each."""
+        if self.as_json:
+            self._json([to_json(item) for item in items])
+        elif not sys.stdout.isatty():
+            for item in items:
+                self.line(item, columns)
+        elif not items:
+            _print(empty)
+        else:
+            _print_table(items, columns)
+
+    def line(self, item: T, columns: Sequence[Column[T]]) -> None:
+        """Print one thing of a stream: one line, whether JSON, tab-separated or for people."""
+        if self.as_json:
+            _print(json.dumps(to_json(item), ensure_ascii=False))
+        elif sys.stdout.isatty():
+            _print("  ".join((column.shown or column.value)(item) for column in columns))
+        else:
+            _print("\t".join(column.value(item).translate(_ESCAPES) for column in columns))
+
+    def record(self, item: T, columns: Sequence[Column[T]]) -> None:
+        """Print one thing: a JSON object, a line of values, or `title: value` lines."""
+        if self.as_json:
+            self._json(to_json(item))
+        elif not sys.stdout.isatty():
+            self.line(item, columns)
+        else:
+            width = max(len(column.title) for column in columns) + 2
+            for column in columns:
+                text = (column.shown or column.value)(item)
+                _print(f"{column.title + ':':<{width}}{text}")
+
+    def text(self, text: str, value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
+        """Print a piece of text; as JSON, the value instead."""
+        if self.as_json:
+            self._json(value)
+        else:
+            _print(text)
+
+    def _json(self, value: object) -> None:
+        _print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def to_json(item: object) -> object:
+    """Return what JSON shows of a message: the contract's names, zero values included."""
+    if isinstance(item, Message):
+        return MessageToDict(
+            item, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+    return item
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - this is the place for it
+
+
+def _print_table(items: Iterable[T], columns: Sequence[Column[T]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.title, overflow="fold")
+    for item in items:
+        table.add_row(*(Text((column.shown or column.value)(item)) for column in columns))
+    Console(highlight=False).print(table)

@@ -1,0 +1,106 @@
+"""Which processes make the mesh on one machine, and what each is told.
+
+The one place that knows the rooms' settings by name. Order is start order; the reverse is stop
+order, so that the camera manager drains its workers while everything they report to still runs.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from cli.supervisor.child import ChildSpec
+from cli.supervisor.site import Site
+from deploy.envoy.edge import EdgeSettings, envoy_command, write_edge
+
+_CLIENT_VARIABLES = ("DFIP_TOKEN", "DFIP_TOKEN_FILE", "DFIP_SERVER", "DFIP_DATA_DIR", "DFIP_DEBUG")
+_ROOMS_BEHIND_THE_EDGE = ("control_plane", "identity_index", "camera_manager")
+_MANAGER_STOP_S = 5.0
+"""Its workers report what they hold before they end."""
+
+
+def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[ChildSpec]:
+    """Return the services of a site, in the order of their start, and write the edge's files."""
+    control_plane = _target(site, "control_plane")
+    index = _target(site, "identity_index")
+    edge = write_edge(
+        site.runtime_dir / "edge",
+        EdgeSettings(
+            http_host=site.host,
+            http_port=site.http_port,
+            clusters={room: _target(site, room) for room in _ROOMS_BEHIND_THE_EDGE},
+        ),
+    )
+    inherited = {
+        name: value for name, value in environ.items() if name not in _CLIENT_VARIABLES
+    } | {"PYTHONSAFEPATH": "1", "DFIP_JWKS_FILE": str(site.runtime_dir / "jwks.json")}
+
+    def room(name: str, token: str, **settings: str) -> dict[str, str]:
+        return inherited | {
+            "DFIP_LISTEN": _target(site, name),
+            "DFIP_TOKEN_FILE": str(site.runtime_dir / "tokens" / f"{token}.token"),
+            "DFIP_PACK": site.pack_id,
+            "DFIP_MEDIA_ROOT": str(site.media_root),
+            "DFIP_REFLECTION": "1",
+            **settings,
+        }
+
+    return [
+        ChildSpec(
+            name="control_plane",
+            command=_python("control_plane"),
+            environment=room(
+                "control_plane",
+                "control_plane",
+                DFIP_DATA_DIR=str(site.data_dir),
+                DFIP_TOKENS_DIR=str(site.runtime_dir / "tokens"),
+                DFIP_INDEX_TARGET=index,
+            ),
+        ),
+        ChildSpec(
+            name="identity_index",
+            command=_python("identity_index"),
+            environment=room("identity_index", "index", DFIP_CONTROL_PLANE_TARGET=control_plane),
+        ),
+        ChildSpec(
+            name="envoy",
+            command=(
+                *_python("cli.supervisor.tether"),
+                str(os.getpid()),
+                *envoy_command(edge),
+            ),
+            environment=inherited,
+        ),
+        ChildSpec(
+            name="camera_manager",
+            command=_python("camera_manager"),
+            environment=room(
+                "camera_manager",
+                "manager",
+                DFIP_CONTROL_PLANE_TARGET=control_plane,
+                DFIP_INDEX_TARGET=index,
+                DFIP_WORKERS_DIR=str(site.runtime_dir / "workers"),
+            ),
+            stop_s=_MANAGER_STOP_S,
+            start_when=lambda: listens(site.socket_path("control_plane")),
+        ),
+    ]
+
+
+async def listens(socket_path: Path) -> bool:
+    """Tell whether a service accepts connections on its socket."""
+    try:
+        _, writer = await asyncio.open_unix_connection(socket_path)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _target(site: Site, room: str) -> str:
+    return f"unix:{site.socket_path(room)}"
+
+
+def _python(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module)
