@@ -100,8 +100,8 @@ def _open(
     options.inter_op_num_threads = 1
     options.log_severity_level = _QUIET
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Pictures of users have any shape. A memory plan would be kept for every shape ever seen, and an
-    # arena would keep what the largest picture needed; without them a call costs 8 % more time.
+    # Pictures of users have any shape. A memory plan would be kept for every shape ever seen, and
+    # an arena would keep what the largest picture needed; without them a call takes 8 % longer.
     options.enable_mem_pattern = False
     options.enable_cpu_mem_arena = False
     session = onnxruntime.InferenceSession(model, options, providers=list(providers))

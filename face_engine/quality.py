@@ -21,7 +21,7 @@ _LOG_SHARPNESS: Final = (-3.0, -1.7)
 _TURN_DEGREES: Final = (55.0, 15.0)
 _DARK: Final = (0.05, 0.3)
 _BRIGHT: Final = (0.98, 0.8)
-_OUTSIDE: Final = (0.4, 0.05)
+_OUTSIDE: Final = (0.3, 0.05)
 
 _NOSE_DEPTH = 0.48
 """How far the nose stands before the eyes, in distances between the eyes."""
