@@ -57,6 +57,7 @@ class Transaction:
     def __init__(self, session: AsyncSession, now: datetime) -> None:
         self.session = session
         self.now = now
+        self.has_events = False
 
     async def append_event(
         self,
@@ -90,6 +91,7 @@ class Transaction:
             created_at=self.now,
         )
         self.session.add(row)
+        self.has_events = True
         await self.session.flush()
         return row.sequence
 
@@ -133,16 +135,27 @@ class Database:
     async def write(self) -> AsyncIterator[Transaction]:
         """Open a write transaction; the writers of this process queue up for it."""
         assert self._writer is not None, "the database is not open"  # noqa: S101 - a defect
-        try:
-            async with (
-                self._writing,
-                AsyncSession(self._writer, expire_on_commit=False) as session,
-                session.begin(),
-            ):
-                yield Transaction(session, self._clock.now())
-        finally:
-            # also when cancelled: the commit may have happened by then, and a hint costs nothing
-            self.committed.notify()
+        async with self._writing, AsyncSession(self._writer, expire_on_commit=False) as session:
+            tx = Transaction(session, self._clock.now())
+            try:
+                async with session.begin():
+                    yield tx
+            finally:
+                # also when cancelled: the commit may have happened by then, and a hint is cheap
+                if tx.has_events:
+                    self.committed.notify()
+
+    async def truncate_log(self) -> bool:
+        """Copy the write-ahead log into the database and empty it; False where a reader held it.
+
+        Removed rows leave copies in the log; after an erasure none may stay.
+        """
+        assert self._writer is not None, "the database is not open"  # noqa: S101 - a defect
+        async with self._writing, self._writer.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
+                busy, _, _ = await cursor.fetchone()
+            return not busy
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:

@@ -53,7 +53,7 @@ class FaceRow(Base):
     quality: Mapped[dict[str, Any]] = mapped_column(JSON)
     # sequence number of its `face.added` event
     revision: Mapped[int] = mapped_column(BigInteger)
-    portrait_blob_id: Mapped[str | None] = mapped_column(String(64))
+    portrait_blob_id: Mapped[str | None] = mapped_column(String(64), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

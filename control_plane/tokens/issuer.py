@@ -16,9 +16,9 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from dfip.options.v1 import policy_pb2
 
 from control_plane.atomic_files import write_atomically
+from dfip.options.v1 import policy_pb2
 from service_runtime.authentication import ALGORITHM, AUDIENCE, ISSUER, role_name
 from service_runtime.clock import Clock
 from service_runtime.identifiers import new_id

@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from dfip.options.v1 import policy_pb2
 
 from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
+from dfip.options.v1 import policy_pb2
 from service_runtime.authentication import TokenVerifier
 from service_runtime.errors import Unauthenticated
 from tests.support.virtual_clock import VirtualClock

@@ -1,0 +1,326 @@
+"""People and faces in the database; each method that changes something is one transaction.
+
+Removal is in ``erasure.py``. Functions that take a session serve other topics inside their own
+transactions: names for sightings, and whether a person is still there.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.database import Database, Transaction
+from control_plane.encryption import Vault
+from control_plane.face_values import Embedding, Quality
+from control_plane.people import model
+from control_plane.people.model import Face, Person, PersonChange
+from control_plane.people.tables import EmbeddingRow, FaceRow, PersonRow
+from service_runtime.errors import AlreadyExists, FailedPrecondition
+from service_runtime.identifiers import new_id
+
+
+class PersonStore:
+    """Keeps people and their faces."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    async def create(
+        self, *, name: str, notes: str, labels: tuple[str, ...], request_id: str | None
+    ) -> Person:
+        """Register a person, or return the one that a request with this id made.
+
+        Raises:
+            AlreadyExists: The id was used for another request.
+        """
+        digest = model.request_digest(name, notes, labels)
+        folded = model.fold(name)
+        async with self._database.write() as tx:
+            if request_id is not None:
+                query = select(PersonRow).where(PersonRow.request_id == request_id)
+                made = await tx.session.scalar(query)
+                if made is not None:
+                    return await _same_request(tx.session, made, digest)
+            row = PersonRow(
+                id=new_id(),
+                name=name,
+                name_key=folded,
+                sort_key=model.sort_key(folded),
+                notes=notes,
+                labels=list(labels),
+                request_id=request_id,
+                request_digest=digest if request_id is not None else None,
+                last_seen_at=None,
+                created_at=tx.now,
+                updated_at=tx.now,
+            )
+            tx.session.add(row)
+            person = _person(row, 0)
+            await _append(tx, "person.created", person)
+            return person
+
+    async def get(self, person_id: str) -> Person:
+        """Return a person.
+
+        Raises:
+            NotFound: There is none.
+        """
+        async with self._database.read() as session:
+            return await _read(session, person_id)
+
+    async def list_page(
+        self, *, name: str, after: tuple[str, str] | None, limit: int
+    ) -> Sequence[tuple[tuple[str, str], Person]]:
+        """Return people by name, each with the key that the next page starts after."""
+        query = _with_counts().order_by(PersonRow.sort_key, PersonRow.id).limit(limit)
+        if name:
+            query = query.where(PersonRow.name_key.contains(model.fold(name), autoescape=True))
+        if after is not None:
+            query = query.where(tuple_(PersonRow.sort_key, PersonRow.id) > after)
+        async with self._database.read() as session:
+            rows = await session.execute(query)
+            return [((row.sort_key, row.id), _person(row, count)) for row, count in rows]
+
+    async def update(self, person_id: str, change: PersonChange) -> Person:
+        """Change what the change names.
+
+        Raises:
+            NotFound: There is no such person.
+        """
+        async with self._database.write() as tx:
+            row = await tx.session.get(PersonRow, person_id)
+            if row is None:
+                raise model.person_not_found(person_id)
+            if change.name is not None:
+                row.name = change.name
+                row.name_key = model.fold(change.name)
+                row.sort_key = model.sort_key(row.name_key)
+            if change.notes is not None:
+                row.notes = change.notes
+            if change.labels is not None:
+                row.labels = list(change.labels)
+            if tx.session.is_modified(row):
+                row.updated_at = tx.now
+                person = _person(row, await _count_faces(tx.session, person_id))
+                await _append(tx, "person.updated", person)
+            return await _read(tx.session, person_id)
+
+    async def add_face(
+        self, person_id: str, *, quality: Quality, embedding: Embedding, portrait_blob_id: str
+    ) -> Face:
+        """Enrol a face: row, sealed embedding and event in one transaction.
+
+        Raises:
+            NotFound: The person is not there, or not any more.
+            FailedPrecondition: The person has as many faces as one can have.
+        """
+        async with self._database.write() as tx:
+            await require(tx.session, person_id)
+            if await _count_faces(tx.session, person_id) >= model.MOST_FACES:
+                raise FailedPrecondition(
+                    "TOO_MANY_FACES",
+                    f"A person can have {model.MOST_FACES} faces; remove one first.",
+                    person_id=person_id,
+                )
+            face_id = new_id()
+            payload = {
+                "face": {
+                    "id": face_id,
+                    "person_id": person_id,
+                    "quality": quality.to_json(),
+                    "pack_id": embedding.pack_id,
+                    "created_at": tx.now.isoformat(),
+                }
+            }
+            revision = await tx.append_event(
+                "face.added", person_id=person_id, face_id=face_id, payload=payload
+            )
+            row = FaceRow(
+                id=face_id,
+                person_id=person_id,
+                pack_id=embedding.pack_id,
+                quality=quality.to_json(),
+                revision=revision,
+                portrait_blob_id=portrait_blob_id,
+                created_at=tx.now,
+            )
+            tx.session.add(row)
+            await tx.session.flush()
+            sealed = embedding.seal(
+                self._vault, table="embeddings", column="sealed", row_id=face_id
+            )
+            tx.session.add(
+                EmbeddingRow(face_id=face_id, dimension=embedding.dimension, sealed=sealed)
+            )
+            return _face(row)
+
+    async def faces(self, person_id: str) -> list[Face]:
+        """Return the faces of a person, oldest first.
+
+        Raises:
+            NotFound: There is no such person.
+        """
+        async with self._database.read() as session:
+            await require(session, person_id)
+            query = select(FaceRow).where(FaceRow.person_id == person_id).order_by(FaceRow.revision)
+            return [_face(row) for row in await session.scalars(query)]
+
+    async def embeddings(self, person_id: str, pack_id: str) -> list[tuple[str, Embedding]]:
+        """Return face id and embedding of each face of a person in a model pack."""
+        query = _with_embeddings().where(FaceRow.person_id == person_id, FaceRow.pack_id == pack_id)
+        async with self._database.read() as session:
+            return [
+                (face.id, open_embedding(self._vault, face, row))
+                for face, row in await session.execute(query)
+            ]
+
+    async def enrolled_after(
+        self, face_id: str, *, pack_id: str, limit: int
+    ) -> list[tuple[Face, Embedding]]:
+        """Return enrolled faces of a pack in the order of their ids, after ``face_id``."""
+        query = _with_embeddings().where(FaceRow.pack_id == pack_id, FaceRow.id > face_id)
+        return await self._enrolled(query.order_by(FaceRow.id).limit(limit))
+
+    async def enrolled(
+        self, face_ids: Collection[str], *, pack_id: str
+    ) -> list[tuple[Face, Embedding]]:
+        """Return those of the faces that are there and of the pack."""
+        query = _with_embeddings().where(FaceRow.pack_id == pack_id, FaceRow.id.in_(face_ids))
+        return await self._enrolled(query.order_by(FaceRow.revision))
+
+    async def newest_revision(self) -> int:
+        """Return the revision of the face that was enrolled last; 0 where there is none."""
+        async with self._database.read() as session:
+            return await session.scalar(select(func.max(FaceRow.revision))) or 0
+
+    async def holders(self, face_ids: Collection[str]) -> dict[str, Person]:
+        """Return the person of each of the faces that are still there."""
+        query = (
+            select(FaceRow.id, PersonRow)
+            .join(PersonRow, PersonRow.id == FaceRow.person_id)
+            .where(FaceRow.id.in_(face_ids))
+        )
+        async with self._database.read() as session:
+            return {face_id: _person(row, 0) for face_id, row in await session.execute(query)}
+
+    async def _enrolled(self, query: Select[FaceRow, EmbeddingRow]) -> list[tuple[Face, Embedding]]:
+        async with self._database.read() as session:
+            return [
+                (_face(face), open_embedding(self._vault, face, row))
+                for face, row in await session.execute(query)
+            ]
+
+
+async def require(session: AsyncSession, person_id: str) -> PersonRow:
+    """Return a person's row.
+
+    Raises:
+        NotFound: There is no such person.
+    """
+    row = await session.get(PersonRow, person_id)
+    if row is None:
+        raise model.person_not_found(person_id)
+    return row
+
+
+async def names(session: AsyncSession, person_ids: Collection[str]) -> dict[str, str]:
+    """Return the names of those of the people who are there."""
+    if not person_ids:
+        return {}
+    query = select(PersonRow.id, PersonRow.name).where(PersonRow.id.in_(person_ids))
+    return {row.id: row.name for row in await session.execute(query)}
+
+
+async def mark_seen(tx: Transaction, person_id: str, seen_at: datetime) -> None:
+    """Note that a camera matched the person at that time, unless a later one is noted."""
+    earlier = PersonRow.last_seen_at.is_(None) | (PersonRow.last_seen_at < seen_at)
+    await tx.session.execute(
+        update(PersonRow)
+        .where(PersonRow.id == person_id, earlier)
+        .values(last_seen_at=seen_at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def open_embedding(vault: Vault, face: FaceRow, row: EmbeddingRow) -> Embedding:
+    """Open a sealed embedding."""
+    vector = vault.open(row.sealed, table="embeddings", column="sealed", row_id=row.face_id)
+    return Embedding(pack_id=face.pack_id, dimension=row.dimension, vector=vector)
+
+
+def _with_embeddings() -> Select[FaceRow, EmbeddingRow]:
+    return select(FaceRow, EmbeddingRow).join(EmbeddingRow, EmbeddingRow.face_id == FaceRow.id)
+
+
+def _with_counts() -> Select[PersonRow, int]:
+    counted = (
+        select(func.count())
+        .where(FaceRow.person_id == PersonRow.id)
+        .correlate(PersonRow)
+        .scalar_subquery()
+    )
+    return select(PersonRow, counted)
+
+
+async def _read(session: AsyncSession, person_id: str) -> Person:
+    found = (await session.execute(_with_counts().where(PersonRow.id == person_id))).first()
+    if found is None:
+        raise model.person_not_found(person_id)
+    row, count = found
+    return _person(row, count)
+
+
+async def _count_faces(session: AsyncSession, person_id: str) -> int:
+    query = select(func.count()).select_from(FaceRow).where(FaceRow.person_id == person_id)
+    return await session.scalar(query) or 0
+
+
+async def _same_request(session: AsyncSession, row: PersonRow, digest: str) -> Person:
+    if row.request_digest != digest:
+        raise AlreadyExists(
+            "REQUEST_ID_REUSED",
+            "This request_id was used for another person; choose a new one.",
+            person_id=row.id,
+        )
+    return await _read(session, row.id)
+
+
+async def _append(tx: Transaction, type: str, person: Person) -> None:  # noqa: A002 - the event's word
+    # no notes and no labels: whoever may see events need not be allowed to read people's records
+    payload: dict[str, Any] = {
+        "person": {
+            "id": person.id,
+            "name": person.name,
+            "face_count": person.face_count,
+            "created_at": person.created_at.isoformat(),
+            "updated_at": person.updated_at.isoformat(),
+        }
+    }
+    await tx.append_event(type, person_id=person.id, payload=payload)
+
+
+def _person(row: PersonRow, face_count: int) -> Person:
+    return Person(
+        id=row.id,
+        name=row.name,
+        notes=row.notes,
+        labels=tuple(row.labels),
+        face_count=face_count,
+        last_seen_at=row.last_seen_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _face(row: FaceRow) -> Face:
+    return Face(
+        id=row.id,
+        person_id=row.person_id,
+        quality=Quality.from_json(row.quality),
+        pack_id=row.pack_id,
+        revision=row.revision,
+        created_at=row.created_at,
+    )

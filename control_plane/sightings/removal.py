@@ -1,0 +1,50 @@
+"""Removing sightings inside another topic's transaction: with their person, or their camera."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, func, select
+
+from control_plane.blobs.removal import queue_removals
+from control_plane.database import Transaction
+from control_plane.sightings.tables import SightingCandidateRow, SightingRow, WorkerSessionRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedSightings:
+    """How many sightings went, and the pictures that they named, which the caller queues."""
+
+    count: int
+    blob_ids: list[str]
+
+
+async def forget_person(tx: Transaction, person_id: str) -> RemovedSightings:
+    """Remove the sightings that name a person, and the mentions among others' candidates."""
+    removed = await _remove(tx, SightingRow.person_id == person_id)
+    mentions = SightingCandidateRow.person_id == person_id
+    await tx.session.execute(delete(SightingCandidateRow).where(mentions))
+    return removed
+
+
+async def remove_camera_sightings(tx: Transaction, camera_id: str) -> int:
+    """Remove the sightings of a camera and its worker sessions; its pictures are queued too."""
+    removed = await _remove(tx, SightingRow.camera_id == camera_id)
+    await queue_removals(tx, removed.blob_ids)
+    sessions = WorkerSessionRow.camera_id == camera_id
+    await tx.session.execute(delete(WorkerSessionRow).where(sessions))
+    return removed.count
+
+
+async def _remove(tx: Transaction, which: ColumnElement[bool]) -> RemovedSightings:
+    with_picture = which & SightingRow.crop_blob_id.is_not(None)
+    blob_ids = await tx.session.scalars(select(SightingRow.crop_blob_id).where(with_picture))
+    count = await tx.session.scalar(select(func.count()).select_from(SightingRow).where(which))
+    candidates = SightingCandidateRow.sighting_id.in_(select(SightingRow.id).where(which))
+    await tx.session.execute(
+        delete(SightingCandidateRow).where(candidates).execution_options(synchronize_session=False)
+    )
+    await tx.session.execute(
+        delete(SightingRow).where(which).execution_options(synchronize_session=False)
+    )
+    return RemovedSightings(
+        count=count or 0, blob_ids=[blob_id for blob_id in blob_ids if blob_id is not None]
+    )
