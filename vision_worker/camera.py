@@ -1,0 +1,283 @@
+"""Watches the camera of an assignment, through every failure of its source, until told otherwise.
+
+``gateway`` hands assignments in and asks for heartbeats; ``pipeline`` turns frames into sightings,
+which go into the spool. A source that fails is named and tried again here, inside the living
+worker; a changed address or model setting starts over, a renamed camera does not.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import grpc
+
+from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
+from face_engine.engine import FaceEngine, open_engine
+from face_engine.errors import AcceleratorUnavailable, PackError
+from face_engine.onnx_session import Accelerator
+from service_runtime.clock import Clock
+from service_runtime.secret import Secret
+from service_runtime.structured_logging import get_logger
+from vision_worker.decode.reader import DecodeSettings
+from vision_worker.identification import IdentityClient
+from vision_worker.inference import InferenceThread
+from vision_worker.mapping import sighting_report
+from vision_worker.pipeline import CameraPipeline, PipelineSettings
+from vision_worker.report_spool import ReportSpool
+from vision_worker.sighting import SightingDraft
+from vision_worker.source_backoff import SourceBackoff
+from vision_worker.sources.failure import SourceFailure
+from vision_worker.sources.opening import Source, source_for
+from vision_worker.stats import PipelineStats
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraState:
+    """What is seen of the camera now, in the words of the contracts."""
+
+    worker_status: str = "starting"
+    health_status: str = "unknown"
+    failure_reason: str = "none"
+    error_count: int = 0
+    next_retry_at: datetime | None = None
+    generation: int = 0
+    accelerator_asked: str = "auto"
+    accelerator_used: str = ""
+
+
+class CameraWatch:
+    """One camera.
+
+    Args:
+        camera_id: The camera.
+        media_root: Folder of ``file://`` cameras.
+        index: Channel to the identity index.
+        spool: Where sightings go.
+        clock: Where time comes from.
+        reported: Called when the spool holds something new.
+        changed: Called when the state changed.
+        backoff: Waits of a source that fails.
+    """
+
+    def __init__(
+        self,
+        *,
+        camera_id: str,
+        media_root: Path,
+        index: grpc.aio.Channel,
+        spool: ReportSpool,
+        clock: Clock,
+        reported: Callable[[], None],
+        changed: Callable[[], None],
+        backoff: SourceBackoff | None = None,
+    ) -> None:
+        self._camera_id = camera_id
+        self._media_root = media_root
+        self._index = index
+        self._spool = spool
+        self._clock = clock
+        self._reported = reported
+        self._changed = changed
+        self._backoff = backoff or SourceBackoff()
+        self._assignment: gateway_pb2.Assignment | None = None
+        self._reassigned = asyncio.Event()
+        self._retry = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._pipeline: CameraPipeline | None = None
+        self.state = CameraState()
+
+    @property
+    def stats(self) -> PipelineStats:
+        """Return the pipeline's counters."""
+        return self._pipeline.stats if self._pipeline is not None else PipelineStats()
+
+    def assign(self, assignment: gateway_pb2.Assignment) -> None:
+        """Watch this; what is being watched already goes on undisturbed."""
+        before, self._assignment = self._assignment, assignment
+        self._set(generation=assignment.generation)
+        if before is None or _differs(before, assignment):
+            self._backoff.reset()
+            self._reassigned.set()
+
+    def retry_now(self) -> None:
+        """Skip the wait, where the source waits."""
+        self._backoff.reset()
+        self._retry.set()
+
+    async def wind_down(self) -> None:
+        """Stop watching; every track's last word is in the spool afterwards."""
+        self._set(worker_status="stopping")
+        self._stopping.set()
+        if self._assignment is not None:
+            await self._stopped.wait()
+
+    async def run(self) -> None:
+        """Watch whatever is assigned, until ``wind_down``."""
+        try:
+            while await self._first_of(self._reassigned, self._stopping) is self._reassigned:
+                self._reassigned.clear()
+                assert self._assignment is not None  # noqa: S101 set before the event, for mypy
+                await self._watch(self._assignment)
+        finally:
+            self._stopped.set()
+
+    async def _watch(self, assignment: gateway_pb2.Assignment) -> None:
+        """Watch one assignment until there is another or the end has come."""
+        engine = await self._open_engine(assignment)
+        if engine is None:
+            await self._first_of(self._reassigned, self._stopping)
+            return
+        inference = InferenceThread(engine)
+        identity = IdentityClient(self._index, pack_id=engine.pack.pack_id)
+        settings = PipelineSettings(
+            decode=DecodeSettings(sample_fps=assignment.model_config.sample_fps),
+            min_face_px=assignment.model_config.min_face_px,
+        )
+        try:
+            async with CameraPipeline(
+                camera_id=self._camera_id,
+                inference=inference,
+                identity=identity,
+                report=self._report,
+                clock=self._clock,
+                settings=settings,
+            ) as pipeline:
+                self._pipeline = pipeline
+                await self._keep_reading(pipeline, assignment)
+        finally:
+            await identity.close()
+            inference.close()
+            engine.close()
+
+    async def _open_engine(self, assignment: gateway_pb2.Assignment) -> FaceEngine | None:
+        """Load the models; None when they cannot be, which only a change of settings mends."""
+        wanted = assignment.model_config
+        try:
+            engine = await asyncio.to_thread(
+                open_engine,
+                wanted.pack_id,
+                accelerator=cast(Accelerator, wanted.accelerator or "auto"),
+                accelerator_required=wanted.accelerator_required,
+            )
+        except (PackError, AcceleratorUnavailable) as error:
+            _log.error("engine.cannot_open", sentence=str(error))
+            reason = "model_unavailable"
+            if isinstance(error, AcceleratorUnavailable):
+                reason = "accelerator_unavailable"
+            self._set(worker_status="failed", health_status="unhealthy", failure_reason=reason)
+            return None
+        self._set(accelerator_asked=wanted.accelerator, accelerator_used=engine.accelerator_used)
+        return engine
+
+    async def _keep_reading(
+        self, pipeline: CameraPipeline, assignment: gateway_pb2.Assignment
+    ) -> None:
+        while not (self._stopping.is_set() or self._reassigned.is_set()):
+            self._retry.clear()
+            self._set(worker_status="starting", next_retry_at=None)
+            began = self._clock.monotonic()
+            try:
+                source = source_for(
+                    Secret(assignment.connection_string), media_root=self._media_root
+                )
+                played = await self._read(pipeline, source)
+            except SourceFailure as failure:
+                await self._wait_after(failure, healthy_s=self._clock.monotonic() - began)
+                continue
+            if played:  # a recording that does not loop
+                self._set(worker_status="stopped", health_status="healthy", failure_reason="ended")
+                await self._first_of(self._retry, self._reassigned, self._stopping)
+
+    async def _read(self, pipeline: CameraPipeline, source: Source) -> bool:
+        """Read the source; return whether it was played to its end.
+
+        Raises:
+            SourceFailure: It failed.
+        """
+        reading = asyncio.create_task(pipeline.watch(source), name="watch")
+        seeing = asyncio.create_task(self._say_when_seeing(pipeline), name="seeing")
+        interrupted = asyncio.create_task(
+            self._first_of(self._reassigned, self._stopping), name="interrupted"
+        )
+        try:
+            await asyncio.wait({reading, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                return False
+            await reading
+            return True
+        finally:
+            for task in (reading, seeing, interrupted):
+                task.cancel()
+                with suppress(asyncio.CancelledError, SourceFailure):
+                    await task
+
+    async def _say_when_seeing(self, pipeline: CameraPipeline) -> None:
+        await pipeline.seeing.wait()
+        asked, used = self.state.accelerator_asked, self.state.accelerator_used
+        degraded = asked == "cuda" and used != "cuda"
+        self._set(
+            worker_status="running",
+            health_status="degraded" if degraded else "healthy",
+            failure_reason="accelerator_unavailable" if degraded else "none",
+            error_count=0,
+        )
+
+    async def _wait_after(self, failure: SourceFailure, *, healthy_s: float) -> None:
+        delay_s = self._backoff.failed(failure.reason, healthy_s=healthy_s)
+        _log.warning(
+            "source.failed",
+            reason=failure.reason,
+            sentence=failure.sentence,
+            retry_in_s=round(delay_s, 1),
+        )
+        self._set(
+            worker_status="backoff",
+            health_status="unhealthy",
+            failure_reason=failure.reason,
+            error_count=self.state.error_count + 1,
+            next_retry_at=self._clock.now() + timedelta(seconds=delay_s),
+        )
+        waiting = asyncio.create_task(self._clock.sleep(delay_s), name="source-backoff")
+        news = asyncio.create_task(
+            self._first_of(self._retry, self._reassigned, self._stopping), name="news"
+        )
+        await asyncio.wait({waiting, news}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (waiting, news):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def _report(self, draft: SightingDraft) -> None:
+        self._spool.add(sighting_report(draft))
+        self._reported()
+
+    def _set(self, **changes: object) -> None:
+        before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields
+        if self.state != before:
+            self._changed()
+
+    async def _first_of(self, *events: asyncio.Event) -> asyncio.Event:
+        """Wait for any of the events; the first one named wins where several are set."""
+        waiting = [asyncio.create_task(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        return next(event for event in events if event.is_set())
+
+
+def _differs(one: gateway_pb2.Assignment, other: gateway_pb2.Assignment) -> bool:
+    """Return whether watching has to start over."""
+    return (
+        one.connection_string != other.connection_string
+        or one.model_config != other.model_config
+        or one.zone_config != other.zone_config
+    )
