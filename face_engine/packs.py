@@ -110,8 +110,8 @@ class ModelPack:
 
     Attributes:
         mirror_averaged: an output is the mean with that of the mirrored chip. It doubles the cost
-            of an embedding (3.4 ms to 6.9 ms on one thread) and widens the gap between the same person and
-            others; only the best shots of a track are embedded, so it pays.
+            of an embedding (3.4 ms to 6.9 ms on one thread) and widens the gap between the same
+            person and others; only the best shots of a track are embedded, so it pays.
     """
 
     pack_id: str
