@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from identity_index.faiss_gallery import FlatGallery, GalleryFace, Match, tune_this_thread
 from service_runtime.clock import Clock
-from service_runtime.errors import ResourceExhausted, Unavailable
+from service_runtime.errors import DeadlineExceeded, ResourceExhausted, Unavailable
 
 _MOST_PROBES_IN_A_PASS = 256
 _MOST_PROBES_WAITING = 8192
@@ -147,7 +147,8 @@ class SearchLoop:
         """Wait until what is served knows every change up to ``revision``.
 
         Raises:
-            Unavailable: INDEX_BEHIND or INDEX_NOT_READY, it did not within ``patience_s``.
+            DeadlineExceeded: INDEX_BEHIND, it did not within ``patience_s``.
+            Unavailable: INDEX_NOT_READY, no gallery was complete within ``patience_s``.
         """
         if self._knows(revision):
             return
@@ -162,7 +163,7 @@ class SearchLoop:
         if self._state is None:
             raise _not_ready()
         if not self._knows(revision):
-            raise Unavailable(
+            raise DeadlineExceeded(
                 "INDEX_BEHIND",
                 f"The index has not followed up to revision {revision} yet; try again.",
                 revision=str(self._state.revision),

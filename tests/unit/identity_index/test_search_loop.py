@@ -8,7 +8,7 @@ import pytest
 
 from identity_index.faiss_gallery import FlatGallery
 from identity_index.search_loop import Change, SearchLoop
-from service_runtime.errors import ResourceExhausted, ServiceError, Unavailable
+from service_runtime.errors import DeadlineExceeded, ResourceExhausted, ServiceError, Unavailable
 from tests.support.virtual_clock import VirtualClock
 from tests.unit.identity_index.vectors import faces_of, unit_vectors
 
@@ -123,7 +123,7 @@ async def test_waiting_ends_with_the_patience(loop: SearchLoop, clock: VirtualCl
     await clock.advance(1.9)
     assert not waiting.done()
     await clock.advance(0.2)
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(DeadlineExceeded) as refused:
         await waiting
     assert refused.value.reason == "INDEX_BEHIND"
     assert refused.value.metadata == {"revision": "5", "min_revision": "6"}
