@@ -1,0 +1,156 @@
+"""A camera through failures, retries, reassignment and its end: real clips, real models.
+
+The identity index is away in all of it; what becomes of faces is the pipeline's own test.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
+from face_engine.preparation import PreparedPack
+from service_runtime.clients import open_channel
+from tests.support.virtual_clock import VirtualClock
+from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.report_spool import ReportSpool
+
+pytestmark = pytest.mark.usefixtures("builtin_pack")
+
+
+def write_clip(path: Path, *, frames: int = 10) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for number in range(frames):
+            image = np.full((96, 160, 3), number * 5, np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def assignment(url: str, *, generation: int = 1, pack: str = "builtin") -> gateway_pb2.Assignment:
+    made = gateway_pb2.Assignment(connection_string=url, generation=generation, epoch=1)
+    made.model_config.pack_id = pack
+    made.model_config.sample_fps = 5
+    made.model_config.min_face_px = 40
+    made.model_config.accelerator = "cpu"
+    return made
+
+
+class Watched:
+    """A camera under test, with the history of its states."""
+
+    def __init__(self, media_root: Path, index: object) -> None:
+        self.clock = VirtualClock()
+        self.news = asyncio.Event()
+        self.history: list[CameraState] = []
+        self.watch = CameraWatch(
+            camera_id="camera",
+            media_root=media_root,
+            index=index,  # type: ignore[arg-type]  # grpc carries no types
+            spool=ReportSpool(),
+            clock=self.clock,
+            reported=lambda: None,
+            changed=self.changed,
+        )
+
+    def changed(self) -> None:
+        self.history.append(self.watch.state)
+        self.news.set()
+
+    async def until(self, holds: Callable[[CameraState], bool]) -> CameraState:
+        """Wait until a state that has been, or comes, fulfils the condition."""
+        async with asyncio.timeout(20):
+            while True:
+                found = next((state for state in self.history if holds(state)), None)
+                if found is not None:
+                    return found
+                self.news.clear()
+                await self.news.wait()
+
+
+@asynccontextmanager
+async def watched(media_root: Path) -> AsyncIterator[Watched]:
+    async with open_channel("unix:/nowhere") as index:
+        camera = Watched(media_root, index)
+        running = asyncio.create_task(camera.watch.run())
+        try:
+            yield camera
+        finally:
+            await camera.watch.wind_down()
+            await running
+
+
+async def test_a_camera_that_delivers_is_running_and_healthy(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    async with watched(tmp_path) as camera:
+        camera.watch.assign(assignment("file:///clip.mp4"))
+        state = await camera.until(lambda s: s.worker_status == "running")
+        assert (state.health_status, state.failure_reason, state.error_count) == (
+            "healthy", "none", 0,
+        )  # fmt: skip
+        assert state.accelerator_used == "cpu"
+    assert camera.history[-1].worker_status == "stopping"
+
+
+async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> None:
+    async with watched(tmp_path) as camera:
+        camera.watch.assign(assignment("file:///clip.mp4"))
+        failed = await camera.until(lambda s: s.worker_status == "backoff")
+        assert (failed.health_status, failed.failure_reason) == ("unhealthy", "not_found")
+        assert failed.error_count == 1
+        assert failed.next_retry_at is not None
+        write_clip(tmp_path / "clip.mp4")
+        assert camera.watch.state.worker_status == "backoff"
+        await camera.clock.advance((failed.next_retry_at - camera.clock.now()).total_seconds() + 1)
+        state = await camera.until(lambda s: s.worker_status == "running")
+        assert (state.error_count, state.failure_reason) == (0, "none")
+
+
+async def test_somebody_may_skip_the_wait(tmp_path: Path) -> None:
+    async with watched(tmp_path) as camera:
+        camera.watch.assign(assignment("file:///clip.mp4"))
+        await camera.until(lambda s: s.worker_status == "backoff")
+        write_clip(tmp_path / "clip.mp4")
+        camera.watch.retry_now()
+        await camera.until(lambda s: s.worker_status == "running")
+
+
+async def test_a_new_address_starts_over_and_a_new_name_does_not(tmp_path: Path) -> None:
+    write_clip(tmp_path / "one.mp4")
+    async with watched(tmp_path) as camera:
+        camera.watch.assign(assignment("file:///one.mp4"))
+        await camera.until(lambda s: s.worker_status == "running")
+        camera.watch.assign(assignment("file:///one.mp4", generation=2))
+        await camera.until(lambda s: s.generation == 2)
+        before = len(camera.history)
+        camera.watch.assign(assignment("file:///two.mp4", generation=3))
+        failed = await camera.until(lambda s: s.worker_status == "backoff")
+        assert failed.generation == 3
+        assert [state.worker_status for state in camera.history[before - 1 :]][:3] == [
+            "running", "running", "starting",
+        ]  # fmt: skip
+
+
+async def test_a_recording_that_was_played_once_stops_without_a_fault(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", frames=5)
+    async with watched(tmp_path) as camera:
+        camera.watch.assign(assignment("file:///clip.mp4?loop=false"))
+        state = await camera.until(lambda s: s.worker_status == "stopped")
+        assert (state.health_status, state.failure_reason) == ("healthy", "ended")
+
+
+async def test_models_that_cannot_be_had_are_said_so(
+    tmp_path: Path, builtin_pack: PreparedPack
+) -> None:
+    assert builtin_pack is not None
+    async with watched(tmp_path) as camera:
+        camera.watch.assign(assignment("file:///clip.mp4", pack="no-such-pack"))
+        state = await camera.until(lambda s: s.worker_status == "failed")
+        assert (state.health_status, state.failure_reason) == ("unhealthy", "model_unavailable")
