@@ -16,7 +16,7 @@ from deploy.envoy.edge import EdgeSettings, envoy_command, write_edge
 
 _CLIENT_VARIABLES = ("DFIP_TOKEN", "DFIP_TOKEN_FILE", "DFIP_SERVER", "DFIP_DATA_DIR", "DFIP_DEBUG")
 _ROOMS_BEHIND_THE_EDGE = ("control_plane", "identity_index", "camera_manager")
-_MANAGER_STOP_S = 5.0
+_MANAGER_STOP_S = 6.5
 """Its workers report what they hold before they end."""
 
 
@@ -80,7 +80,7 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
                 "manager",
                 DFIP_CONTROL_PLANE_TARGET=control_plane,
                 DFIP_INDEX_TARGET=index,
-                DFIP_WORKERS_DIR=str(site.runtime_dir / "workers"),
+                DFIP_WORKERS_DIR=str(site.workers_dir),
             ),
             stop_s=_MANAGER_STOP_S,
             start_when=lambda: listens(site.socket_path("control_plane")),

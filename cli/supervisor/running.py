@@ -61,6 +61,9 @@ async def running_mesh(site: Site, talk: Talk) -> AsyncIterator[RunningMesh]:
     """Hold the mesh: `start` starts it, and no process of it is left after the block."""
 
     def echo(name: str, line: LogLine) -> None:
+        # services that look for each other at the start and at the end warn of what is no trouble
+        if line.level != "error" and not (supervision.settled and not supervision.stopping):
+            return
         tone: Tone = "error" if line.level == "error" else "warning"
         talk.say(f"{_now()} {name} {line.level}: {line.text}", tone)
 

@@ -21,7 +21,7 @@ from cli.places import ADMIN_TOKEN
 
 _LOCK = "up.lock"
 _LONGEST_RUNTIME_DIR = 60
-"""A unix socket's path ends at 107 bytes (sun_path); a worker's socket needs 46 of them."""
+"""A unix socket's path ends at 107 bytes (sun_path of Linux); names below it need 20 of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,11 @@ class Site:
     def logs_dir(self) -> Path:
         """Return the folder with a log file for each service."""
         return self.data_dir / "logs"
+
+    @property
+    def workers_dir(self) -> Path:
+        """Return the folder with a folder for each camera's worker, its log among the files."""
+        return self.data_dir / "workers"
 
     def socket_path(self, room: str) -> Path:
         """Return where a room's service listens."""
@@ -232,8 +237,7 @@ def make_runtime_dir(data_dir: Path, environ: Mapping[str, str] = os.environ) ->
     path.chmod(0o700)
     for stale in path.glob("*.sock"):
         stale.unlink(missing_ok=True)
-    for folder in ("tokens", "workers"):
-        (path / folder).mkdir(mode=0o700, exist_ok=True)
+    (path / "tokens").mkdir(mode=0o700, exist_ok=True)
     return path
 
 

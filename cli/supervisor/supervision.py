@@ -35,6 +35,7 @@ class Supervision:
     def __init__(self, clock: Clock) -> None:
         self.children: list[Child] = []
         self.settled = False
+        self.stopping = False
         self._clock = clock
         self._tasks: dict[Child, asyncio.Task[None]] = {}
 
@@ -85,6 +86,7 @@ class Supervision:
 
     async def stop(self) -> None:
         """Stop the services in reverse order, then kill whatever is left below this process."""
+        self.stopping = True
         deadline = self._clock.monotonic() + STOP_WITHIN_S
         for child in reversed(self.children):
             await child.stop(deadline - self._clock.monotonic())
