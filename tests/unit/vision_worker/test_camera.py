@@ -14,7 +14,7 @@ import pytest
 
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from face_engine.preparation import PreparedPack
-from service_runtime.clients import open_channel
+from service_runtime.clients import MeshChannel, open_channel
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
 from vision_worker.report_spool import ReportSpool
@@ -46,14 +46,14 @@ def assignment(url: str, *, generation: int = 1, pack: str = "builtin") -> gatew
 class Watched:
     """A camera under test, with the history of its states."""
 
-    def __init__(self, media_root: Path, index: object) -> None:
+    def __init__(self, media_root: Path, index: MeshChannel) -> None:
         self.clock = VirtualClock()
         self.news = asyncio.Event()
         self.history: list[CameraState] = []
         self.watch = CameraWatch(
             camera_id="camera",
             media_root=media_root,
-            index=index,  # type: ignore[arg-type]  # grpc carries no types
+            index=index,
             spool=ReportSpool(),
             clock=self.clock,
             reported=lambda: None,
