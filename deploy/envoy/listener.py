@@ -11,7 +11,15 @@ from typing import Any
 
 from deploy.envoy.contracts import EdgeMethod
 from deploy.envoy.local_replies import local_replies
-from deploy.envoy.routes import LUA, TRANSCODER, routes, transcoding
+from deploy.envoy.routes import (
+    HEADER_MUTATION,
+    HEALTH_PATH,
+    LUA,
+    REST_ANSWERS,
+    TRANSCODER,
+    routes,
+    transcoding,
+)
 
 _LUA_SCRIPT = Path(__file__).with_name("rest_answers.lua")
 _EXTENSION = "type.googleapis.com/envoy.extensions"
@@ -82,7 +90,7 @@ def _limits() -> dict[str, Any]:
         },
         "normalize_path": True,
         "merge_slashes": True,
-        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",  # a route refuses them, as JSON
     }
 
 
@@ -102,7 +110,7 @@ def _identity_of_the_caller() -> dict[str, Any]:
                     ".HeaderMutation",
                     "mutations": [
                         {"remove_on_match": {"key_matcher": {"prefix": prefix}}}
-                        for prefix in ("x-dfip-", "x-envoy-")
+                        for prefix in ("x-dfip-", "x-envoy-", "x-request-id")
                     ],
                 },
             }
@@ -116,20 +124,6 @@ def _filters(
     healthy = {room: {"value": 100} for room in sorted(rooms)}
     return [
         {
-            "name": "envoy.filters.http.health_check",
-            "typed_config": {
-                "@type": f"{_EXTENSION}.filters.http.health_check.v3.HealthCheck",
-                "pass_through_mode": False,
-                "cluster_min_healthy_percentages": healthy,
-                "headers": [
-                    {
-                        "name": ":path",
-                        "string_match": {"safe_regex": {"regex": r"/healthz(\?.*)?"}},
-                    }
-                ],
-            },
-        },
-        {
             "name": "envoy.filters.http.grpc_web",
             "typed_config": {"@type": f"{_EXTENSION}.filters.http.grpc_web.v3.GrpcWeb"},
         },
@@ -137,7 +131,22 @@ def _filters(
             "name": LUA,
             "typed_config": {
                 "@type": f"{_EXTENSION}.filters.http.lua.v3.Lua",
-                "default_source_code": {"inline_string": _LUA_SCRIPT.read_text()},
+                "source_codes": {REST_ANSWERS: {"inline_string": _LUA_SCRIPT.read_text()}},
+            },
+        },
+        {
+            "name": "envoy.filters.http.health_check",
+            "typed_config": {
+                "@type": f"{_EXTENSION}.filters.http.health_check.v3.HealthCheck",
+                "pass_through_mode": False,
+                "cluster_min_healthy_percentages": healthy,
+                "headers": [{"name": ":path", "string_match": {"exact": HEALTH_PATH}}],
+            },
+        },
+        {
+            "name": HEADER_MUTATION,
+            "typed_config": {
+                "@type": f"{_EXTENSION}.filters.http.header_mutation.v3.HeaderMutation"
             },
         },
         {"name": TRANSCODER, "typed_config": transcoding(methods, descriptor_file)},

@@ -11,7 +11,7 @@ from typing import Any
 _ENVOYS_OWN = "%LOCAL_REPLY_BODY%"
 # HTTP status to (canonical gRPC code, sentence).
 _SENTENCES: Mapping[int, tuple[int, str]] = {
-    400: (3, _ENVOYS_OWN),  # the transcoder says what is wrong with the caller's JSON
+    400: (3, "This is not valid HTTP, or a header has an underscore in its name."),
     403: (7, "This is not allowed."),
     404: (5, "Nothing is served at this path; see the API in the README."),
     405: (12, "This path does not take this method; the Allow header lists those it takes."),
@@ -33,11 +33,13 @@ def local_replies() -> dict[str, Any]:
     return {
         "mappers": [
             *(
-                _mapper(status, {"text_format_source": {"inline_string": sentence}}, grpc=True)
+                _mapper(status, _text(sentence), *_CALLED_BY_GRPC)
                 for status, (_, sentence) in _SENTENCES.items()
             ),
+            _mapper(200, _text("")),  # /healthz has nothing to add
+            _mapper(400, _json(3, f"The request is not valid: {_ENVOYS_OWN}"), _READABLE),
             *(
-                _mapper(status, _json(code, sentence), grpc=False)
+                _mapper(status, _json(code, sentence))
                 for status, (code, sentence) in _SENTENCES.items()
             ),
         ],
@@ -45,7 +47,21 @@ def local_replies() -> dict[str, Any]:
     }
 
 
-def _mapper(status: int, body: Mapping[str, Any], *, grpc: bool) -> dict[str, Any]:
+def _header(name: str, **condition: Any) -> dict[str, Any]:  # noqa: ANN401 a condition of Envoy's
+    return {"header_filter": {"header": {"name": name, **condition}}}
+
+
+# The transcoder makes its requests look like gRPC too, but leaves the path that was asked for.
+_CALLED_BY_GRPC = (
+    _header("content-type", string_match={"prefix": "application/grpc"}),
+    _header("x-envoy-original-path", present_match=True, invert_match=True),
+)
+# What the codec refused has no headers; what has them was refused by the transcoder, which says
+# what is wrong with the JSON or the query.
+_READABLE = _header(":path", present_match=True)
+
+
+def _mapper(status: int, body: Mapping[str, Any], *conditions: Mapping[str, Any]) -> dict[str, Any]:
     of_status = {
         "status_code_filter": {
             "comparison": {
@@ -54,29 +70,12 @@ def _mapper(status: int, body: Mapping[str, Any], *, grpc: bool) -> dict[str, An
             }
         }
     }
-    return {
-        "filter": {"and_filter": {"filters": [of_status, *_CALLED_BY_GRPC]}} if grpc else of_status,
-        "body_format_override": body,
-    }
+    together = {"and_filter": {"filters": [of_status, *conditions]}}
+    return {"filter": together if conditions else of_status, "body_format_override": body}
 
 
-# The transcoder makes its requests look like gRPC too, but leaves the path that was asked for.
-_CALLED_BY_GRPC: list[dict[str, Any]] = [
-    {
-        "header_filter": {
-            "header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
-        }
-    },
-    {
-        "header_filter": {
-            "header": {
-                "name": "x-envoy-original-path",
-                "present_match": True,
-                "invert_match": True,
-            }
-        }
-    },
-]
+def _text(sentence: str) -> dict[str, Any]:
+    return {"text_format_source": {"inline_string": sentence}}
 
 
 def _json(code: int, sentence: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 -- Makes a transcoded answer look like plain HTTP: 201 for what was created, the content type of a
--- stream, and no header that only gRPC or a service's insides know. Runs after the transcoder and
--- only on routes whose context says "rest"; on gRPC routes it leaves everything as it came.
+-- stream, and no header that only gRPC or a service's insides know. Runs after the transcoder, on
+-- routes that name it; what it shall do there stands in the route's filter context.
 
 local KEPT = {
   [":status"] = true,
@@ -24,9 +24,6 @@ local KEPT = {
 
 function envoy_on_response(handle)
   local context = handle:filterContext()
-  if context == nil or not context["rest"] then
-    return
-  end
   local headers = handle:headers()
   local unwanted = {}
   for name, _ in pairs(headers) do
@@ -38,11 +35,11 @@ function envoy_on_response(handle)
     headers:remove(name)
   end
   if headers:get(":status") == "200" then
-    if context["created"] then
+    if context:get("created") then
       headers:replace(":status", "201")
     end
-    if context["content_type"] ~= nil then
-      headers:replace("content-type", context["content_type"])
+    if context:get("content_type") ~= nil then
+      headers:replace("content-type", context:get("content_type"))
     end
   end
   if headers:get("cache-control") == nil then

@@ -8,6 +8,7 @@ that answer by themselves: 405 where a path has other methods, 404 everywhere el
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from deploy.envoy.contracts import EdgeMethod, RestBinding
@@ -15,6 +16,8 @@ from deploy.envoy.path_templates import path_match, specificity
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 LUA = "envoy.filters.http.lua"
+HEADER_MUTATION = "envoy.filters.http.header_mutation"
+REST_ANSWERS = "rest_answers"
 
 BODY_LIMIT = 1 << 20
 PICTURE_LIMIT = 11 << 20
@@ -28,6 +31,13 @@ _UPLOAD_ALLOWANCE_S = 30
 _GRPC_OWN_PREFIXES = ("/grpc.reflection.", "/grpc.health.")
 _SPEAKER_OF_GRPC_OWN = "control_plane"
 
+_IS_GRPC = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+_IS_NOT_GRPC = {**_IS_GRPC, "invert_match": True, "treat_missing_header_as_empty": True}
+
+HEALTH_PATH = "/healthz"
+# No id has a slash, and readers of a path differ in what they take an escaped one for.
+_ESCAPED_SLASH = {"safe_regex": {"regex": "(?i).*%(2f|5c).*"}}
+
 _NO_FILTER = {
     "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
     "config": {},
@@ -38,6 +48,9 @@ _NO_FILTER = {
 def routes(methods: Sequence[EdgeMethod], descriptor_file: str) -> list[dict[str, Any]]:
     """List the routes of all RPCs in the order in which they must be tried."""
     return [
+        # The health filter answers before the router; the route has the answer stripped.
+        _answer({"path": HEALTH_PATH}, 503),
+        _answer(_ESCAPED_SLASH, 404),
         *_rest_routes(methods, descriptor_file),
         *_grpc_routes(methods),
         *_refusals(methods),
@@ -82,7 +95,10 @@ def _rest_routes(methods: Sequence[EdgeMethod], descriptor_file: str) -> list[di
         {
             "match": {
                 **path_match(binding.template),
-                "headers": [_exactly(":method", binding.verb)],
+                "headers": [
+                    {"name": ":method", "string_match": {"exact": binding.verb}},
+                    _IS_NOT_GRPC,
+                ],
             },
             "route": _action(method),
             "typed_per_filter_config": _rest_filters(method, binding, methods, descriptor_file),
@@ -103,6 +119,8 @@ def _rest_filters(
     if lines:
         answer["content_type"] = "application/x-ndjson"
     filters = {LUA: _rest_answer(answer)}
+    if method.server_streaming:
+        filters[HEADER_MUTATION] = _NO_GRPC_TRAILERS
     if lines or method.raw_request:
         filters[TRANSCODER] = transcoding(
             methods,
@@ -115,10 +133,9 @@ def _rest_filters(
 
 def _grpc_routes(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
     """Route each RPC by its own path; gRPC-Web arrives with a content type of the same start."""
-    is_grpc = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
     found = [
         {
-            "match": {"path": method.grpc_path, "headers": [is_grpc]},
+            "match": {"path": method.grpc_path, "headers": [_IS_GRPC]},
             "route": _action(method),
             "typed_per_filter_config": {TRANSCODER: _NO_FILTER},
         }
@@ -127,7 +144,7 @@ def _grpc_routes(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
     if any(method.room == _SPEAKER_OF_GRPC_OWN for method in methods):
         found += [
             {
-                "match": {"prefix": prefix, "headers": [is_grpc]},
+                "match": {"prefix": prefix, "headers": [_IS_GRPC]},
                 "route": {"cluster": _SPEAKER_OF_GRPC_OWN, **_ENDLESS},
                 "typed_per_filter_config": {TRANSCODER: _NO_FILTER},
             }
@@ -137,30 +154,51 @@ def _grpc_routes(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
 
 
 def _refusals(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
+    """Answer what is not served: UNIMPLEMENTED to gRPC, else 405, 415 or 404."""
     verbs: Mapping[str, set[str]] = defaultdict(set)
     for method in methods:
         for binding in method.bindings:
             verbs[binding.template].add(binding.verb)
-    refused = [
+    refused = [_answer({"prefix": "/", "headers": [_IS_GRPC]}, 404, rest=False)]
+    refused += [
         _answer(path_match(template), 405, {"allow": ", ".join(sorted(verbs[template]))})
         for template in sorted(verbs, key=specificity)
     ]
     services = sorted({method.service for method in methods})
-    refused += [_answer({"prefix": f"/{service}/"}, 415, {}) for service in services]
-    return [*refused, _answer({"prefix": "/"}, 404, {})]
+    refused += [_answer({"prefix": f"/{service}/"}, 415) for service in services]
+    return [*refused, _answer({"prefix": "/"}, 404)]
 
 
-def _answer(match: Mapping[str, Any], status: int, headers: Mapping[str, str]) -> dict[str, Any]:
+def _answer(
+    match: Mapping[str, Any],
+    status: int,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    *,
+    rest: bool = True,
+) -> dict[str, Any]:
     """Answer by ourselves; `deploy.envoy.local_replies` writes the body."""
+    filters = {TRANSCODER: _NO_FILTER}
+    if rest:
+        filters[LUA] = _rest_answer({})
     return {
         "match": match,
         "direct_response": {"status": status},
         "response_headers_to_add": [
             {"header": {"key": name, "value": value}} for name, value in headers.items()
         ],
-        "typed_per_filter_config": {TRANSCODER: _NO_FILTER, LUA: _rest_answer({})},
+        "typed_per_filter_config": filters,
     }
 
+
+_NO_GRPC_TRAILERS = {
+    "@type": "type.googleapis.com/"
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+    "mutations": {
+        "response_trailers_mutations": [
+            {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": ".*"}}}}
+        ]
+    },
+}
 
 _ENDLESS: Mapping[str, Any] = {"timeout": "0s", "idle_timeout": "0s"}
 
@@ -191,9 +229,6 @@ def _action(method: EdgeMethod) -> dict[str, Any]:
 def _rest_answer(context: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute",
-        "filter_context": {"rest": True, **context},
+        "name": REST_ANSWERS,
+        "filter_context": context,
     }
-
-
-def _exactly(header: str, value: str) -> dict[str, Any]:
-    return {"name": header, "string_match": {"exact": value}}
