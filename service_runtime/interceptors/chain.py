@@ -1,10 +1,11 @@
 """The order of things for every RPC: name it, count it, let it in, check it, run it.
 
 grpc.aio hands an interceptor the handler of a call; we give back one of the same shape that does
-all of it around the original. Handlers of streams are async generators.
+all of it around the original. Our handlers of streams are async generators.
 """
 
 import contextlib
+import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -104,6 +105,9 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             with gauge.track_inprogress():
                 async with self._guarded(call, context):
                     responses: Any = handler(self._admit(call, request), context)
+                    if inspect.isawaitable(responses):
+                        await responses  # gRPC's own health service writes to the context
+                        return
                     async with contextlib.aclosing(responses):
                         async for response in responses:
                             yield response
