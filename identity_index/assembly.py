@@ -33,7 +33,7 @@ from service_runtime.settings import load_settings
 
 ROOM = "identity_index"
 MAX_MESSAGE_BYTES = MAX_BYTES + 2 * 1024 * 1024
-_STOP_GRACE_S = 2.0
+_STOP_GRACE_S = 1.0  # streams of workers never end by themselves
 
 
 async def serve(lifecycle: Lifecycle) -> None:
