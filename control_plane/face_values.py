@@ -8,11 +8,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from control_plane.encryption import Vault
 from dfip.identity_index.v1 import embedding_pb2
 from service_runtime.errors import InvalidArgument
 
 _BYTES_PER_VALUE = 4
+_LENGTH_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +96,7 @@ class Embedding:
         """Read a batch of one.
 
         Raises:
-            InvalidArgument: It holds another number of values than it says.
+            InvalidArgument: It holds another number of values than it says, or is no unit vector.
         """
         if len(batch.vectors) != batch.dimension * _BYTES_PER_VALUE or not batch.pack_id:
             raise InvalidArgument(
@@ -100,7 +104,15 @@ class Embedding:
                 f"One embedding of {batch.dimension} float32 values was expected; "
                 f"{len(batch.vectors)} bytes came.",
             )
-        return cls(pack_id=batch.pack_id, dimension=batch.dimension, vector=batch.vectors)
+        embedding = cls(pack_id=batch.pack_id, dimension=batch.dimension, vector=batch.vectors)
+        length = float(np.linalg.norm(embedding.values()))
+        if not abs(length - 1) < _LENGTH_TOLERANCE:  # also where it is not a number
+            raise InvalidArgument("EMBEDDING_INVALID", "The embedding is not of unit length.")
+        return embedding
+
+    def values(self) -> NDArray[np.float32]:
+        """Return the vector, (dimension,) float32."""
+        return np.frombuffer(self.vector, "<f4").astype(np.float32)
 
     def to_proto(self) -> embedding_pb2.EmbeddingBatch:
         """Return a batch of one."""

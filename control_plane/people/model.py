@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from control_plane.face_values import Quality
-from service_runtime.errors import FieldViolation, InvalidArgument, NotFound
+from control_plane.face_values import Embedding, Quality
+from service_runtime.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 
 MOST_FACES: Final = 100
+_TWIN_COSINE: Final = 0.9999  # one photograph twice; two of one person stay well below
 _LONGEST_SORT_KEY: Final = 250  # as JSON; a page token holds 512 characters in all
 
 
@@ -113,11 +114,27 @@ def request_digest(name: str, notes: str, labels: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps([name, notes, list(labels)]).encode()).hexdigest()
 
 
+def is_twin(one: Embedding, other: Embedding) -> bool:
+    """Return whether two embeddings of one pack come from the same photograph."""
+    if one.dimension != other.dimension:
+        return False
+    return float(one.values() @ other.values()) > _TWIN_COSINE
+
+
 def person_not_found(person_id: str) -> NotFound:
     """Return the refusal for an id that no person has."""
     return NotFound(
         "PERSON_NOT_FOUND",
         "No person has this id; list them with GET /persons.",
+        person_id=person_id,
+    )
+
+
+def too_many_faces(person_id: str) -> FailedPrecondition:
+    """Return the refusal for a person who has as many faces as one can have."""
+    return FailedPrecondition(
+        "TOO_MANY_FACES",
+        f"A person can have {MOST_FACES} faces; remove one first.",
         person_id=person_id,
     )
 

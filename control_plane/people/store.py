@@ -17,7 +17,7 @@ from control_plane.face_values import Embedding, Quality
 from control_plane.people import model
 from control_plane.people.model import Face, Person, PersonChange
 from control_plane.people.tables import EmbeddingRow, FaceRow, PersonRow
-from service_runtime.errors import AlreadyExists, FailedPrecondition
+from service_runtime.errors import AlreadyExists
 from service_runtime.identifiers import new_id
 
 
@@ -116,15 +116,13 @@ class PersonStore:
         Raises:
             NotFound: The person is not there, or not any more.
             FailedPrecondition: The person has as many faces as one can have.
+            AlreadyExists: The very photograph is enrolled already.
         """
         async with self._database.write() as tx:
             await require(tx.session, person_id)
             if await _count_faces(tx.session, person_id) >= model.MOST_FACES:
-                raise FailedPrecondition(
-                    "TOO_MANY_FACES",
-                    f"A person can have {model.MOST_FACES} faces; remove one first.",
-                    person_id=person_id,
-                )
+                raise model.too_many_faces(person_id)
+            await self._refuse_twin(tx.session, person_id, embedding)
             face_id = new_id()
             payload = {
                 "face": {
@@ -168,15 +166,6 @@ class PersonStore:
             query = select(FaceRow).where(FaceRow.person_id == person_id).order_by(FaceRow.revision)
             return [_face(row) for row in await session.scalars(query)]
 
-    async def embeddings(self, person_id: str, pack_id: str) -> list[tuple[str, Embedding]]:
-        """Return face id and embedding of each face of a person in a model pack."""
-        query = _with_embeddings().where(FaceRow.person_id == person_id, FaceRow.pack_id == pack_id)
-        async with self._database.read() as session:
-            return [
-                (face.id, open_embedding(self._vault, face, row))
-                for face, row in await session.execute(query)
-            ]
-
     async def enrolled_after(
         self, face_id: str, *, pack_id: str, limit: int
     ) -> list[tuple[Face, Embedding]]:
@@ -205,6 +194,21 @@ class PersonStore:
         )
         async with self._database.read() as session:
             return {face_id: _person(row, 0) for face_id, row in await session.execute(query)}
+
+    async def _refuse_twin(
+        self, session: AsyncSession, person_id: str, embedding: Embedding
+    ) -> None:
+        query = _with_embeddings().where(
+            FaceRow.person_id == person_id, FaceRow.pack_id == embedding.pack_id
+        )
+        for face, row in await session.execute(query):
+            if model.is_twin(open_embedding(self._vault, face, row), embedding):
+                raise AlreadyExists(
+                    "FACE_ALREADY_ENROLLED",
+                    "This photograph is enrolled already; add another one of the person.",
+                    person_id=person_id,
+                    face_id=face.id,
+                )
 
     async def _enrolled(self, query: Select[FaceRow, EmbeddingRow]) -> list[tuple[Face, Embedding]]:
         async with self._database.read() as session:
