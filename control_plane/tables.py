@@ -5,7 +5,6 @@ together for the migrations.
 """
 
 from datetime import UTC, datetime
-
 from typing import Any, ClassVar
 
 from sqlalchemy import JSON, BigInteger, DateTime, Integer, MetaData

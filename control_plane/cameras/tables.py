@@ -36,6 +36,7 @@ class CameraRow(Base):
     generation: Mapped[int] = mapped_column(Integer)
     # a repeated request finds the camera that it made
     request_id: Mapped[str | None] = mapped_column(String(64), unique=True)
-    request_digest: Mapped[str | None] = mapped_column(String(64))
+    # digest of that request, sealed, because the request holds a password
+    request_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

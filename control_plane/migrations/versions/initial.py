@@ -36,7 +36,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("request_id", sa.String(length=64), nullable=True),
-        sa.Column("request_digest", sa.String(length=64), nullable=True),
+        sa.Column("request_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_cameras"),
@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("name_key", sa.String(length=600), nullable=False),
+        sa.Column("sort_key", sa.String(length=300), nullable=False),
         sa.Column("notes", sa.String(length=4000), nullable=False),
         sa.Column("labels", sa.JSON(), nullable=False),
         sa.Column("request_id", sa.String(length=64), nullable=True),
@@ -96,7 +97,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_persons"),
         sa.UniqueConstraint("request_id", name="uq_persons_request_id"),
     )
-    op.create_index("ix_persons_name_key_id", "persons", ["name_key", "id"])
+    op.create_index("ix_persons_sort_key_id", "persons", ["sort_key", "id"])
     op.create_table(
         "sightings",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -128,6 +129,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_sightings_camera_id_started_at_id", "sightings", ["camera_id", "started_at", "id"]
     )
+    op.create_index("ix_sightings_crop_blob_id", "sightings", ["crop_blob_id"])
     op.create_index("ix_sightings_ended_at_id", "sightings", ["ended_at", "id"])
     op.create_index(
         "ix_sightings_person_id_started_at_id", "sightings", ["person_id", "started_at", "id"]
@@ -186,6 +188,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_faces_pack_id_id", "faces", ["pack_id", "id"])
     op.create_index("ix_faces_person_id_revision", "faces", ["person_id", "revision"])
+    op.create_index("ix_faces_portrait_blob_id", "faces", ["portrait_blob_id"])
+    op.create_index("ix_faces_revision", "faces", ["revision"])
     op.create_table(
         "sighting_candidates",
         sa.Column("sighting_id", sa.String(length=36), nullable=False),

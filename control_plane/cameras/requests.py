@@ -1,0 +1,81 @@
+"""What clients ask of the registry, checked and turned into values."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from control_plane.cameras.connection_string import check_connection_string
+from control_plane.cameras.mapping import json_object, model_settings
+from control_plane.cameras.model import (
+    METADATA_BYTES,
+    ZONE_CONFIG_BYTES,
+    check_json,
+    wanted_state,
+)
+from control_plane.cameras.registry import CameraChange, Connection, NewCamera
+from dfip.control_plane.v1 import control_plane_service_pb2 as pb
+
+
+def new_camera(request: pb.CreateCameraRequest, *, media_root: Path) -> NewCamera:
+    """Return the camera to register; stopped, unless the request says otherwise.
+
+    Raises:
+        InvalidArgument: Something about it is not acceptable.
+    """
+    return NewCamera(
+        name=request.name,
+        connection=_connection(request.connection_string, media_root),
+        desired_state=wanted_state(status=request.status, desired_state=request.desired_state)
+        or "stopped",
+        location=request.location,
+        description=request.description,
+        metadata=_metadata(request),
+        zone_config=_zone_config(request),
+        model_settings=model_settings(request.model_config),
+    )
+
+
+def camera_change(request: pb.UpdateCameraRequest, *, media_root: Path) -> CameraChange:
+    """Return what the request changes: the fields that are there.
+
+    Raises:
+        InvalidArgument: Something about it is not acceptable.
+    """
+
+    def given(field: str, read: Callable[[], Any]) -> Any:  # noqa: ANN401 - the field's type
+        return read() if request.HasField(field) else None
+
+    return CameraChange(
+        name=given("name", lambda: request.name),
+        connection=given(
+            "connection_string", lambda: _connection(request.connection_string, media_root)
+        ),
+        desired_state=wanted_state(status=request.status, desired_state=request.desired_state),
+        location=given("location", lambda: request.location),
+        description=given("description", lambda: request.description),
+        metadata=given("metadata", lambda: _metadata(request)),
+        zone_config=given("zone_config", lambda: _zone_config(request)),
+        model_settings=given("model_config", lambda: model_settings(request.model_config)),
+        etag=request.etag,
+    )
+
+
+def digest_of(request: pb.CreateCameraRequest) -> bytes:
+    """Return a digest of the request, to tell a repeat from another one with the same id."""
+    canonical = request.SerializeToString(deterministic=True)
+    return hashlib.sha256(canonical).digest()
+
+
+def _connection(text: str, media_root: Path) -> Connection:
+    return Connection(text=text, scheme=check_connection_string(text, media_root=media_root))
+
+
+def _metadata(request: pb.CreateCameraRequest | pb.UpdateCameraRequest) -> dict[str, Any]:
+    value = json_object(request.metadata)
+    return check_json("metadata", value, max_bytes=METADATA_BYTES)
+
+
+def _zone_config(request: pb.CreateCameraRequest | pb.UpdateCameraRequest) -> dict[str, Any]:
+    value = json_object(request.zone_config)
+    return check_json("zone_config", value, max_bytes=ZONE_CONFIG_BYTES)

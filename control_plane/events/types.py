@@ -1,0 +1,13 @@
+"""Events that only the control plane follows; clients never see them.
+
+They wake watchers of cameras and the gateway when something changed that no documented event tells.
+"""
+
+from typing import Final
+
+INTERNAL_PREFIX: Final = "internal."
+EPOCH_ISSUED: Final = "internal.epoch_issued"
+RETRY_REQUESTED: Final = "internal.retry_requested"
+
+# what changes the state of a camera as `WatchCameras` shows it
+CAMERA_STATE_PREFIXES: Final = ("camera.", "worker.", INTERNAL_PREFIX)

@@ -1,0 +1,35 @@
+"""What the control plane is started with: read once, from ``DFIP_…`` variables."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of a control plane.
+
+    Attributes:
+        listen: ``unix:/path`` or ``host:port``.
+        data_dir: Database, keys, pictures and the administrator's token.
+        tokens_dir: Where the other services of the site find their tokens.
+        jwks_file: Where they find the keys to check tokens with.
+        media_root: The only folder whose files cameras may play.
+        index_target: Where the identity index listens.
+        pack: Model pack of cameras that name none.
+        reflection: Let callers ask which services there are.
+        event_days: Days that the change feed goes back.
+        event_rows: Events that it holds at most.
+        sighting_days: Days that sightings and their pictures are kept.
+    """
+
+    listen: str
+    data_dir: Path
+    tokens_dir: Path
+    jwks_file: Path
+    media_root: Path
+    index_target: str
+    pack: str = "builtin"
+    reflection: bool = False
+    event_days: float = 7
+    event_rows: int = 200_000
+    sighting_days: float = 30
