@@ -46,7 +46,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; prints the sentence of a failure."""
     talk = Talk()
     try:
-        app(args=arguments)
+        app(args=arguments, prog_name="dfip")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else ExitCode.FAILED
     except CommandFailed as failure:

@@ -15,37 +15,31 @@ from dfip.control_plane.v1 import (
     runtime_pb2,
 )
 
-CAMERA = (
-    Column[camera_pb2.Camera](title="id", value=lambda c: c.id),
-    Column[camera_pb2.Camera](title="name", value=lambda c: c.name),
-    Column[camera_pb2.Camera](title="wanted", value=lambda c: c.desired_state),
-    Column[camera_pb2.Camera](title="location", value=lambda c: c.location),
+CAMERA: tuple[Column[camera_pb2.Camera], ...] = (
+    Column(title="id", value=lambda c: c.id),
+    Column(title="name", value=lambda c: c.name),
+    Column(title="wanted", value=lambda c: c.desired_state),
+    Column(title="location", value=lambda c: c.location),
 )
 
-CAMERA_WITH_RUNTIME = (
-    Column[runtime_pb2.CameraWithRuntime](title="id", value=lambda c: c.id),
-    Column[runtime_pb2.CameraWithRuntime](title="name", value=lambda c: c.name),
-    Column[runtime_pb2.CameraWithRuntime](title="wanted", value=lambda c: c.desired_state),
-    Column[runtime_pb2.CameraWithRuntime](
-        title="worker", value=lambda c: c.runtime.worker_status or "stopped"
-    ),
-    Column[runtime_pb2.CameraWithRuntime](
-        title="health", value=lambda c: c.runtime.health_status or "unknown"
-    ),
-    Column[runtime_pb2.CameraWithRuntime](
-        title="reason", value=lambda c: c.runtime.failure_reason or "none"
-    ),
-    Column[runtime_pb2.CameraWithRuntime](
+CAMERA_WITH_RUNTIME: tuple[Column[runtime_pb2.CameraWithRuntime], ...] = (
+    Column(title="id", value=lambda c: c.id),
+    Column(title="name", value=lambda c: c.name),
+    Column(title="wanted", value=lambda c: c.desired_state),
+    Column(title="worker", value=lambda c: c.runtime.worker_status or "stopped"),
+    Column(title="health", value=lambda c: c.runtime.health_status or "unknown"),
+    Column(title="reason", value=lambda c: c.runtime.failure_reason or "none"),
+    Column(
         title="next try",
         value=lambda c: full_time(c.runtime.next_retry_at),
         shown=lambda c: short_time(c.runtime.next_retry_at),
     ),
-    Column[runtime_pb2.CameraWithRuntime](
+    Column(
         title="last contact",
         value=lambda c: full_time(c.runtime.last_contact),
         shown=lambda c: short_time(c.runtime.last_contact),
     ),
-    Column[runtime_pb2.CameraWithRuntime](title="location", value=lambda c: c.location),
+    Column(title="location", value=lambda c: c.location),
 )
 
 

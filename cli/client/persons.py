@@ -18,24 +18,24 @@ from dfip.control_plane.v1 import face_pb2, person_pb2, person_service_pb2, pers
 
 _ENROL_S = 60.0  # a large photograph on a busy machine
 
-PERSON = (
-    Column[person_pb2.Person](title="id", value=lambda p: p.id),
-    Column[person_pb2.Person](title="name", value=lambda p: p.name),
-    Column[person_pb2.Person](title="faces", value=lambda p: str(p.face_count)),
-    Column[person_pb2.Person](
+PERSON: tuple[Column[person_pb2.Person], ...] = (
+    Column(title="id", value=lambda p: p.id),
+    Column(title="name", value=lambda p: p.name),
+    Column(title="faces", value=lambda p: str(p.face_count)),
+    Column(
         title="last seen",
         value=lambda p: full_time(p.last_seen_at),
         shown=lambda p: short_time(p.last_seen_at),
     ),
 )
 
-RECEIPT = (
-    Column[person_pb2.ErasureReceipt](title="receipt", value=lambda r: r.id),
-    Column[person_pb2.ErasureReceipt](title="person", value=lambda r: r.person_id),
-    Column[person_pb2.ErasureReceipt](title="erased at", value=lambda r: full_time(r.erased_at)),
-    Column[person_pb2.ErasureReceipt](title="faces", value=lambda r: str(r.faces)),
-    Column[person_pb2.ErasureReceipt](title="sightings", value=lambda r: str(r.sightings)),
-    Column[person_pb2.ErasureReceipt](title="pictures", value=lambda r: str(r.pictures)),
+RECEIPT: tuple[Column[person_pb2.ErasureReceipt], ...] = (
+    Column(title="receipt", value=lambda r: r.id),
+    Column(title="person", value=lambda r: r.person_id),
+    Column(title="erased at", value=lambda r: full_time(r.erased_at)),
+    Column(title="faces", value=lambda r: str(r.faces)),
+    Column(title="sightings", value=lambda r: str(r.sightings)),
+    Column(title="pictures", value=lambda r: str(r.pictures)),
 )
 
 

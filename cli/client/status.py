@@ -34,15 +34,15 @@ class ServiceState:
     detail: str
 
 
-SERVICE = (
-    Column[ServiceState](title="service", value=lambda s: s.name),
-    Column[ServiceState](title="state", value=lambda s: s.state),
-    Column[ServiceState](title="detail", value=lambda s: s.detail),
+SERVICE: tuple[Column[ServiceState], ...] = (
+    Column(title="service", value=lambda s: s.name),
+    Column(title="state", value=lambda s: s.state),
+    Column(title="detail", value=lambda s: s.detail),
 )
-WORKER = (
-    Column[manager_service_pb2.Worker](title="worker", value=lambda w: w.podName),
-    Column[manager_service_pb2.Worker](title="camera", value=lambda w: w.camera_id),
-    Column[manager_service_pb2.Worker](
+WORKER: tuple[Column[manager_service_pb2.Worker], ...] = (
+    Column(title="worker", value=lambda w: w.podName),
+    Column(title="camera", value=lambda w: w.camera_id),
+    Column(
         title="since",
         value=lambda w: full_time(w.createdAt),
         shown=lambda w: short_time(w.createdAt),

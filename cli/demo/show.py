@@ -62,7 +62,7 @@ class Show:
         if self._closest is None:
             return "nobody was seen."
         return (
-            f"{len(self._shown)} faces were seen, the closest with score "
+            f"{_count(len(self._shown))} seen, the closest with score "
             f"{self._closest['score']:.3f} against a threshold of {self._closest['threshold']:.3f}."
         )
 
@@ -81,6 +81,10 @@ class Show:
                 f'  its picture: curl -H "Authorization: Bearer $(cat {token_file})" '
                 f"{self._site.url}/sightings/{sighting['id']}/image -o face.jpg"
             )
+
+
+def _count(tracks: int) -> str:
+    return "1 track was" if tracks == 1 else f"{tracks} tracks were"
 
 
 def describe_sighting(sighting: dict[str, Any]) -> str:
