@@ -59,8 +59,12 @@ def main() -> None:
 
 
 def cap_threads_of_numpy(threads: int) -> None:
-    """Start this program again with the cap in its environment, where numpy reads it once."""
+    """Start this program again with the cap in its environment, where numpy reads it once.
+
+    Threads that spin while they wait would disturb the other library, whose turn it is.
+    """
     caps = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(threads))
+    caps["OMP_WAIT_POLICY"] = "PASSIVE"
     if any(os.environ.get(name) != cap for name, cap in caps.items()):
         arguments = [sys.executable, "-m", "bench.index", *sys.argv[1:]]
         os.execve(sys.executable, arguments, {**os.environ, **caps})

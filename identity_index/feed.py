@@ -84,7 +84,11 @@ class GalleryFeed:
         request = person_service_pb2.WatchFacesRequest(
             resume_token=self._resume_token, pack_id=self._space.pack_id
         )
-        self._building = None  # half a snapshot is worth nothing: tokens start at its end
+        self._building = None
+        if not self._resume_token:  # half a snapshot is worth nothing: tokens start at its end
+            self._building = self._search_loop.new_gallery()
+            self._removed_while_building.clear()
+            self._unreadable.clear()
         call = self._stub.WatchFaces(request)
         try:
             async for message in call:
@@ -95,31 +99,32 @@ class GalleryFeed:
 
     async def _take(self, message: person_service_pb2.WatchFacesResponse) -> None:
         served = self._search_loop.served
-        follows_on = message.snapshot_complete and self._resume_token and self._building is None
-        if served is not None and follows_on:
+        if self._building is not None:
+            await self._take_of_snapshot(message, self._building, served)
+        elif served is not None and message.snapshot_complete:
             await self._search_loop.publish(served, self._change(message), message.revision)
-        else:
-            await self._take_of_snapshot(message, served)
+        elif served is not None:
+            # part of a change too large for one message; its end tells the revision
+            await self._search_loop.change(served, self._change(message))
         if message.snapshot_complete:
             self._resume_token = message.resume_token
 
     async def _take_of_snapshot(
-        self, message: person_service_pb2.WatchFacesResponse, served: FlatGallery | None
+        self,
+        message: person_service_pb2.WatchFacesResponse,
+        building: FlatGallery,
+        served: FlatGallery | None,
     ) -> None:
-        if self._building is None:
-            self._building = self._search_loop.new_gallery()
-            self._removed_while_building.clear()
-            self._unreadable.clear()
         change = self._change(message)
         if change.discard:
             self._removed_while_building.update(change.discard)
             if served is not None:
                 await self._search_loop.change(served, Change(discard=change.discard))
         if not message.snapshot_complete:
-            await self._search_loop.change(self._building, change)
+            await self._search_loop.change(building, change)
             return
         last = Change(put=change.put, discard=tuple(self._removed_while_building))
-        await self._search_loop.publish(self._building, last, message.revision)
+        await self._search_loop.publish(building, last, message.revision)
         self._building = None
         state = self._search_loop.state
         _log.info(

@@ -159,19 +159,33 @@ async def test_a_face_deleted_during_a_rebuild_is_gone_at_once_and_stays_gone(
     assert await found_faces(index) == ids(FACES[:30]) - {"f5", "f25"}
 
 
-async def test_a_control_plane_that_sends_a_snapshot_unasked_is_followed(
+async def test_a_change_too_large_for_one_message_is_taken_in_parts(
     control_plane: ControlPlane, index: Index
 ) -> None:
     call = await control_plane.faces.next_call()
     call.tell(SPACE, added=FACES[:10], revision=10)
-    call.end()
+    await reach(index, 10)
+    parts = person_service_pb2.WatchFacesResponse(
+        added=[
+            person_service_pb2.EnrolledFace(
+                face_id=face.face_id,
+                person_id=face.person_id,
+                embedding=SPACE.write(face.embedding[None]),
+            )
+            for face in FACES[10:20]
+        ]
+    )
+    call.tell_message(parts)
+    call.break_with(Unavailable("AWAY", "The control plane is stopping."))
     again = await control_plane.faces.next_call()
     assert again.request.resume_token == "after-10"
-    again.tell(SPACE, added=FACES[20:25], revision=3, complete=False)
-    again.tell(SPACE, added=FACES[25:30], revision=3)
-    again.tell(SPACE, added=FACES[30:31], revision=11)
-    await reach(index, 11)
-    assert await found_faces(index) == ids(FACES[20:31])
+    assert index.search_loop.state is not None
+    assert index.search_loop.state.revision == 10
+    again.tell_message(parts)
+    again.tell(SPACE, added=FACES[20:25], removed=["f0"], revision=20)
+    await reach(index, 20)
+    assert await found_faces(index) == ids(FACES[1:25])
+    assert index.search_loop.state.faces == 24
 
 
 async def test_one_unreadable_face_keeps_nobody_else_from_being_found(
