@@ -6,7 +6,8 @@ changes while pages are read is told again by the changes after it, and index en
 face, so telling twice does no harm.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 from control_plane.database import Database
@@ -37,7 +38,7 @@ class FaceWatch:
 
     async def watch(
         self, *, pack_id: str, after: ResumeToken | None
-    ) -> AsyncIterator[WatchFacesResponse]:
+    ) -> AsyncGenerator[WatchFacesResponse]:
         """Yield the snapshot and its checkpoint, then changes; after a token, changes alone.
 
         Raises:
@@ -50,19 +51,23 @@ class FaceWatch:
                 yield WatchFacesResponse(added=chunk)
         yield _checkpoint(after)
         told = after.sequence
-        async for batch in self._feed.subscribe(after):
-            added, removed = await self._changes(batch.events, pack_id)
-            # events of other kinds move the token too, so that it does not grow old
-            quiet = batch.resume_token.sequence - told < _QUIET_EVENTS
-            if not added and not removed and quiet:
-                continue
-            told = batch.resume_token.sequence
-            for start in range(self._chunk, len(added), self._chunk):
-                yield WatchFacesResponse(added=added[start : start + self._chunk])
-            message = _checkpoint(batch.resume_token)
-            message.added.extend(added[: self._chunk])
-            message.removed_face_ids.extend(removed)
-            yield message
+        batches = self._feed.subscribe(after)
+        async with contextlib.aclosing(batches):
+            async for batch in batches:
+                added, removed = await self._changes(batch.events, pack_id)
+                # events of other kinds move the token too, so that it does not grow old
+                quiet = batch.resume_token.sequence - told < _QUIET_EVENTS
+                if not added and not removed and quiet:
+                    continue
+                told = batch.resume_token.sequence
+                for start in range(self._chunk, len(added), self._chunk):
+                    yield WatchFacesResponse(
+                        added=added[start : start + self._chunk], snapshot_complete=True
+                    )
+                message = _checkpoint(batch.resume_token)
+                message.added.extend(added[: self._chunk])
+                message.removed_face_ids.extend(removed)
+                yield message
 
     async def _snapshot(
         self, pack_id: str

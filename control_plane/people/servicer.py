@@ -1,5 +1,6 @@
 """``PersonService``: takes requests apart, lets the people topic do the work, answers."""
 
+import contextlib
 from collections.abc import AsyncIterator
 
 import grpc
@@ -130,8 +131,10 @@ class PersonServicer(person_service_pb2_grpc.PersonServiceServicer):
     ) -> AsyncIterator[pb.WatchFacesResponse]:
         """Follow all enrolled faces of a model pack."""
         after = ResumeToken.decode(request.resume_token) if request.resume_token else None
-        async for message in self._watch.watch(pack_id=request.pack_id, after=after):
-            yield message
+        messages = self._watch.watch(pack_id=request.pack_id, after=after)
+        async with contextlib.aclosing(messages):
+            async for message in messages:
+                yield message
 
 
 def _person_id(text: str) -> str:

@@ -66,7 +66,7 @@ class SightingCandidateRow(Base):
     )
     rank: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     person_id: Mapped[str] = mapped_column(_ID, index=True)
-    face_id: Mapped[str] = mapped_column(_ID)
+    face_id: Mapped[str] = mapped_column(String(64))
     score: Mapped[float]
 
 

@@ -1,0 +1,134 @@
+"""Sightings as values: what a worker reports, and what clients read.
+
+Pure: ``intake.py`` writes reports, ``store.py`` reads sightings.
+"""
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Self
+
+from control_plane.face_values import Box, Candidate, Embedding, Quality
+from service_runtime.errors import NotFound
+
+MATCH: Final = "match"
+UNKNOWN: Final = "unknown"
+_JPEG_START: Final = b"\xff\xd8\xff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Why a sighting was decided so, beside its candidates."""
+
+    pack_id: str
+    threshold_version: str
+    votes: int
+    latency_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a JSON column keeps."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SightingReport:
+    """One sighting as a worker reports it; fields as in the contract's ``SightingReport``."""
+
+    id: str
+    track_id: int
+    revision: int
+    decision: str
+    person_id: str | None
+    score: float
+    threshold: float
+    margin: float | None
+    started_at: datetime
+    ended_at: datetime
+    frames: int
+    box: Box
+    quality: Quality
+    evidence: Evidence
+    candidates: tuple[Candidate, ...]
+    embedding: Embedding
+    crop: bytes = dataclasses.field(repr=False)
+
+    @property
+    def people(self) -> set[str]:
+        """Everybody whom the report mentions."""
+        named = {self.person_id} if self.person_id is not None else set()
+        return named | {candidate.person_id for candidate in self.candidates}
+
+    @property
+    def picture(self) -> bytes | None:
+        """The crop, where it is the JPEG that it has to be: clients are told that it is one."""
+        return self.crop if self.crop.startswith(_JPEG_START) else None
+
+    def with_people(self, present: Collection[str]) -> Self:
+        """Return the report without people who are not there (any more).
+
+        A worker may still name somebody who was erased a moment ago. The sighting stays, as that of
+        an unknown person; the name and its score do not come back.
+        """
+        candidates = tuple(c for c in self.candidates if c.person_id in present)
+        if self.person_id is None or self.person_id in present:
+            return dataclasses.replace(self, candidates=candidates)
+        return dataclasses.replace(
+            self,
+            decision=UNKNOWN,
+            person_id=None,
+            candidates=candidates,
+            score=candidates[0].score if candidates else 0.0,
+            margin=None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedCandidate:
+    """A candidate, with the name as it is now; empty where the person is gone."""
+
+    candidate: Candidate
+    person_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A sighting as clients read it."""
+
+    id: str
+    camera_id: str
+    track_id: int
+    decision: str
+    person_id: str | None
+    person_name: str
+    unknown_id: str | None
+    score: float
+    threshold: float
+    margin: float | None
+    started_at: datetime
+    ended_at: datetime
+    frames: int
+    box: Box
+    quality: Quality
+    evidence: Evidence
+    candidates: tuple[NamedCandidate, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SightingFilter:
+    """Which sightings a list shows; None lets all through."""
+
+    camera_id: str | None = None
+    person_id: str | None = None
+    decision: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def sighting_not_found(sighting_id: str) -> NotFound:
+    """Return the refusal for an id that no sighting has."""
+    return NotFound(
+        "SIGHTING_NOT_FOUND",
+        "No sighting has this id; list them with GET /sightings.",
+        sighting_id=sighting_id,
+    )
