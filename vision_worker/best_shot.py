@@ -28,7 +28,7 @@ class ShotRules:
 
     kept: int = 5
     good_quality: float = 0.6
-    patience_s: float = 1.0
+    patience_s: float = 0.5
     spacing_s: float = 0.35
     late_spacing_s: float = 1.0
     early: int = 2

@@ -39,6 +39,7 @@ class MediaTimeline:
     def __init__(self, frame_s: float) -> None:
         self._frame_s = frame_s
         self._stamp_s: float | None = None
+        self._begun = False
         self.now_s = 0.0
 
     def advance(self, stamp_s: float | None) -> float:
@@ -51,9 +52,9 @@ class MediaTimeline:
             given = stamp_s - self._stamp_s
             if 0 < given <= _LONGEST_STEP_S:
                 step = given
-        first = self._stamp_s is None and self.now_s == 0.0
         self._stamp_s = stamp_s if stamp_s is not None else self._stamp_s
-        self.now_s += 0.0 if first else step
+        self.now_s += step if self._begun else 0.0
+        self._begun = True
         return self.now_s
 
     def restart(self) -> None:

@@ -25,8 +25,8 @@ def test_the_first_good_view_is_taken_at_once() -> None:
 
 
 def test_a_fair_view_waits_for_a_better_one_but_not_for_ever() -> None:
-    views: list[tuple[float, float, Verdict]] = [(i * 0.2, 0.45, "fair") for i in range(10)]
-    assert [shot.at_s for shot in feed(views)[1]] == pytest.approx([1.0, 1.4])
+    views: list[tuple[float, float, Verdict]] = [(i * 0.2, 0.45, "fair") for i in range(12)]
+    assert [shot.at_s for shot in feed(views)[1]] == pytest.approx([0.6, 1.0, 2.0])
 
 
 def test_a_poor_view_is_never_taken() -> None:
