@@ -25,7 +25,7 @@ async def forget_person(tx: Transaction, person_id: str) -> RemovedSightings:
     return removed
 
 
-async def remove_of_camera(tx: Transaction, camera_id: str) -> int:
+async def remove_camera_sightings(tx: Transaction, camera_id: str) -> int:
     """Remove the sightings of a camera and its worker sessions; its pictures are queued too."""
     removed = await _remove(tx, SightingRow.camera_id == camera_id)
     await queue_removals(tx, removed.blob_ids)
