@@ -11,13 +11,13 @@ from enum import Enum
 from typing import Any, Protocol
 
 import grpc
+
 from dfip.control_plane.v1 import (
     worker_gateway_service_pb2 as gateway_pb2,
 )
 from dfip.control_plane.v1 import (
     worker_gateway_service_pb2_grpc as gateway_grpc,
 )
-
 from service_runtime.backoff import Backoff
 from service_runtime.clock import Clock
 from service_runtime.structured_logging import get_logger

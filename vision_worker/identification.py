@@ -11,13 +11,13 @@ from typing import Any
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
+
 from dfip.identity_index.v1 import (
     embedding_pb2,
     identity_index_service_pb2,
     identity_index_service_pb2_grpc,
 )
-from numpy.typing import NDArray
-
 from service_runtime.structured_logging import get_logger
 from vision_worker.decision import Candidate
 from vision_worker.pipeline import IdentityUnavailable
