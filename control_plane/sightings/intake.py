@@ -55,11 +55,8 @@ class SightingIntake:
 
     async def record(
         self, camera_id: str, epoch: int, session_id: str, batch: gateway_pb2.SightingBatch
-    ) -> int:
+    ) -> None:
         """Write a batch; when this returns, it is durable and can be acknowledged.
-
-        Returns:
-            The sequence number up to which the session's batches are durable.
 
         Raises:
             NotFound: The camera is gone.
@@ -80,12 +77,11 @@ class SightingIntake:
                 if report.picture is not None:
                     pictures[place] = await self._blobs.put(report.picture)
             async with self._database.write() as tx:
-                used, sequence = await self._apply(tx, reporter, batch.sequence, reports, pictures)
+                used = await self._apply(tx, reporter, batch.sequence, reports, pictures)
         except (ServiceError, SQLAlchemyError, OSError):
             await self._blobs.delete(list(pictures.values()))
             raise
         await self._blobs.delete([blob for blob in pictures.values() if blob not in used])
-        return sequence
 
     async def _apply(
         self,
@@ -94,12 +90,12 @@ class SightingIntake:
         sequence: int,
         reports: Sequence[SightingReport],
         pictures: dict[int, str],
-    ) -> tuple[set[str], int]:
-        """Write a batch and return the pictures that rows name now, and what is durable."""
+    ) -> set[str]:
+        """Write a batch and return the pictures that its rows name now."""
         await require_epoch(tx.session, reporter.camera_id, reporter.epoch)
         progress = await _progress(tx, reporter)
         if sequence <= progress.last_sequence:
-            return set(), progress.last_sequence
+            return set()
         progress.last_sequence = sequence
         progress.updated_at = tx.now
         present = await people.names(tx.session, set().union(*(r.people for r in reports)))
@@ -114,7 +110,7 @@ class SightingIntake:
         named = {row.id: row.crop_blob_id for row in rows.values()}
         replaced = [blob for id_, blob in before.items() if blob is not None and named[id_] != blob]
         await queue_removals(tx, replaced)
-        return {blob for blob in named.values() if blob is not None}, sequence
+        return {blob for blob in named.values() if blob is not None}
 
     async def _write(
         self,

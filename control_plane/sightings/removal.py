@@ -1,6 +1,7 @@
-"""Removing sightings inside another topic's transaction: with their person, or their camera."""
+"""Removing sightings: with their person, with their camera, or because they are old enough."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, func, select
 
@@ -31,6 +32,15 @@ async def remove_camera_sightings(tx: Transaction, camera_id: str) -> int:
     await queue_removals(tx, removed.blob_ids)
     sessions = WorkerSessionRow.camera_id == camera_id
     await tx.session.execute(delete(WorkerSessionRow).where(sessions))
+    return removed.count
+
+
+async def remove_old_sightings(tx: Transaction, before: datetime, limit: int = 500) -> int:
+    """Remove up to ``limit`` sightings that ended before a time; its pictures are queued too."""
+    old = select(SightingRow.id).where(SightingRow.ended_at < before)
+    ids = list(await tx.session.scalars(old.order_by(SightingRow.ended_at).limit(limit)))
+    removed = await _remove(tx, SightingRow.id.in_(ids))
+    await queue_removals(tx, removed.blob_ids)
     return removed.count
 
 
