@@ -1,7 +1,7 @@
 """``TokenService``: tokens for people, and for somebody's own worker.
 
-What a token allows stands in it, so the camera of a worker's token must exist, and its epoch is the
-one in force: when the manager starts a worker of its own for the camera, the token is worth nothing.
+What a token allows stands in it, so the camera of a worker's token must exist, and its epoch is
+the one in force: once the manager starts a worker of its own there, the token is worth nothing.
 """
 
 import grpc
