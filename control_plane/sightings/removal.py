@@ -35,7 +35,7 @@ async def remove_camera_sightings(tx: Transaction, camera_id: str) -> int:
     return removed.count
 
 
-async def remove_old_sightings(tx: Transaction, before: datetime, limit: int = 500) -> int:
+async def remove_older_than(tx: Transaction, before: datetime, limit: int = 500) -> int:
     """Remove up to ``limit`` sightings that ended before a time; its pictures are queued too."""
     old = select(SightingRow.id).where(SightingRow.ended_at < before)
     ids = list(await tx.session.scalars(old.order_by(SightingRow.ended_at).limit(limit)))

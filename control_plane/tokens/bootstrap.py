@@ -23,6 +23,7 @@ _DAY_S: Final = 24 * 3600.0
 MACHINE_LIFETIME_S: Final = 3 * _DAY_S
 ADMIN_LIFETIME_S: Final = 30 * _DAY_S
 REFRESH_S: Final = _DAY_S
+ADMIN_FILE: Final = "admin.token"
 _RETRY_S: Final = 60.0
 _MACHINES: Final = (
     policy_pb2.ROLE_CONTROL_PLANE,
@@ -31,7 +32,7 @@ _MACHINES: Final = (
 )
 
 
-class SiteTokens:
+class TokenBootstrap:
     """Writes the token files of a site; ``run`` is the task that keeps them fresh.
 
     Args:
@@ -39,30 +40,45 @@ class SiteTokens:
         clock: Where time comes from.
         jwks_file: Public keys, for every service and Envoy.
         tokens_dir: Gets ``control_plane.token``, ``manager.token`` and ``index.token``.
-        admin_file: The administrator's token.
+        data_dir: Gets ``admin.token``, the administrator's.
     """
 
     def __init__(
         self,
-        *,
         issuer: TokenIssuer,
         clock: Clock,
-        jwks_file: Path,
+        *,
         tokens_dir: Path,
-        admin_file: Path,
+        data_dir: Path,
+        jwks_file: Path,
     ) -> None:
         self._issuer = issuer
         self._clock = clock
-        self._jwks_file = jwks_file
         self._tokens_dir = tokens_dir
-        self._admin_file = admin_file
+        self._admin_file = data_dir / ADMIN_FILE
+        self._jwks_file = jwks_file
 
-    def write(self) -> None:
+    async def write(self) -> None:
         """Write every file that is missing, old or of another key.
 
         Raises:
             OSError: A folder is missing, full or not ours.
         """
+        await asyncio.to_thread(self._write)
+
+    async def run(self) -> None:
+        """Write the files anew every day."""
+        wait_s = REFRESH_S
+        while True:
+            await self._clock.sleep(wait_s)
+            try:
+                await self.write()
+                wait_s = REFRESH_S
+            except OSError as error:
+                _log.error("tokens.refresh_failed", errno=error.errno)
+                wait_s = _RETRY_S
+
+    def _write(self) -> None:
         keys = json.dumps(self._issuer.jwks(), indent=2).encode()
         if not self._jwks_file.is_file() or self._jwks_file.read_bytes() != keys:
             self._jwks_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -83,18 +99,6 @@ class SiteTokens:
                 subject="administrator",
                 lifetime_s=ADMIN_LIFETIME_S,
             )
-
-    async def run(self) -> None:
-        """Write the files anew every day."""
-        wait_s = REFRESH_S
-        while True:
-            await self._clock.sleep(wait_s)
-            try:
-                await asyncio.to_thread(self.write)
-                wait_s = REFRESH_S
-            except OSError as error:
-                _log.error("tokens.refresh_failed", errno=error.errno)
-                wait_s = _RETRY_S
 
     def _write_token(
         self, path: Path, role: policy_pb2.Role, *, subject: str, lifetime_s: float

@@ -23,7 +23,7 @@ _DAY_S = 24 * 3600
 class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
     """Answers for ``dfip.control_plane.v1.TokenService``."""
 
-    def __init__(self, *, issuer: TokenIssuer, database: Database) -> None:
+    def __init__(self, database: Database, issuer: TokenIssuer) -> None:
         self._issuer = issuer
         self._database = database
 
