@@ -55,8 +55,8 @@ def _cluster(room: str, target: str) -> dict[str, Any]:
         "health_checks": [
             {
                 "timeout": "2s",
-                "interval": "1s",
-                "no_traffic_interval": "1s",
+                "interval": "0.5s",
+                "no_traffic_interval": "0.5s",
                 "unhealthy_interval": "0.25s",
                 "healthy_threshold": 1,
                 "unhealthy_threshold": 1,

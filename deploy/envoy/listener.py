@@ -12,6 +12,8 @@ from typing import Any
 from deploy.envoy.contracts import EdgeMethod
 from deploy.envoy.local_replies import local_replies
 from deploy.envoy.routes import (
+    BODY_LIMIT,
+    BUFFER,
     HEADER_MUTATION,
     HEALTH_PATH,
     LUA,
@@ -98,7 +100,6 @@ def _identity_of_the_caller() -> dict[str, Any]:
     """Believe nothing that a caller says of itself but its token."""
     return {
         "use_remote_address": True,
-        "internal_address_config": {"unix_sockets": False},
         "forward_client_cert_details": "SANITIZE",
         "generate_request_id": True,
         "always_set_request_id_in_response": True,
@@ -148,6 +149,14 @@ def _filters(
             "typed_config": {
                 "@type": f"{_EXTENSION}.filters.http.header_mutation.v3.HeaderMutation"
             },
+        },
+        {
+            "name": BUFFER,
+            "typed_config": {
+                "@type": f"{_EXTENSION}.filters.http.buffer.v3.Buffer",
+                "max_request_bytes": BODY_LIMIT,
+            },
+            "disabled": True,  # REST routes turn it on
         },
         {"name": TRANSCODER, "typed_config": transcoding(methods, descriptor_file)},
         {

@@ -16,6 +16,7 @@ from deploy.envoy.path_templates import path_match, specificity
 
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 LUA = "envoy.filters.http.lua"
+BUFFER = "envoy.filters.http.buffer"
 HEADER_MUTATION = "envoy.filters.http.header_mutation"
 REST_ANSWERS = "rest_answers"
 
@@ -119,6 +120,8 @@ def _rest_filters(
     if lines:
         answer["content_type"] = "application/x-ndjson"
     filters = {LUA: _rest_answer(answer)}
+    if not method.raw_request:
+        filters[BUFFER] = _SMALL_BODY  # the transcoder bounds raw bodies alone
     if method.server_streaming:
         filters[HEADER_MUTATION] = _NO_GRPC_TRAILERS
     if lines or method.raw_request:
@@ -189,6 +192,11 @@ def _answer(
         "typed_per_filter_config": filters,
     }
 
+
+_SMALL_BODY = {
+    "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
+    "buffer": {"max_request_bytes": BODY_LIMIT},
+}
 
 _NO_GRPC_TRAILERS = {
     "@type": "type.googleapis.com/"

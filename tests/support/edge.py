@@ -57,9 +57,7 @@ async def running_edge(folder: Path, *, clusters: Mapping[str, str]) -> AsyncIte
             await process.wait()
 
 
-async def _listening(
-    process: asyncio.subprocess.Process, host: str, port: int, log: Path
-) -> None:
+async def _listening(process: asyncio.subprocess.Process, host: str, port: int, log: Path) -> None:
     """Wait for the port; nothing else tells when another program listens."""
     while True:
         if process.returncode is not None:

@@ -86,6 +86,8 @@ class Cameras(control_plane_service_pb2_grpc.ControlPlaneServiceServicer):
         self, request: control_plane_service_pb2.ListCamerasRequest, context: Context
     ) -> AsyncIterator[camera_pb2.CameraSummary]:
         self._recording.note("ListCameras", request, context)
+        if request.page_token == "stale":
+            raise InvalidArgument("PAGE_TOKEN_INVALID", "Start again without a page token.")
         headers = [("x-replica", "control-plane-0")]
         if request.page_size:
             headers.append(("x-next-page-token", "page-2"))
@@ -178,11 +180,14 @@ class Events(event_service_pb2_grpc.EventServiceServicer):
         self, request: event_service_pb2.WatchEventsRequest, context: Context
     ) -> AsyncIterator[event_service_pb2.WatchEventsResponse]:
         self._recording.note("WatchEvents", request, context)
-        while True:
-            token = await self.queue.get()
-            yield event_service_pb2.WatchEventsResponse(
-                event=event_pb2.Event(type="camera.enabled"), resume_token=token
-            )
+        try:
+            while True:
+                token = await self.queue.get()
+                yield event_service_pb2.WatchEventsResponse(
+                    event=event_pb2.Event(type="camera.enabled"), resume_token=token
+                )
+        finally:
+            self.hung_up.set()
 
 
 class People(person_service_pb2_grpc.PersonServiceServicer):

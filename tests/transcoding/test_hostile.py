@@ -1,0 +1,113 @@
+"""What a stranger may send to the port: none of it is believed, none of it breaks the edge."""
+
+import asyncio
+import contextlib
+import re
+
+import httpx
+import pytest
+
+from tests.support.edge import RunningEdge
+from tests.transcoding.rooms import Rooms
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def raw(edge: RunningEdge, text: bytes) -> tuple[bytes, bytes]:
+    """Send bytes as they are; return the head and the body of the answer."""
+    reader, writer = await asyncio.open_connection(edge.host, edge.port)
+    try:
+        writer.write(text)
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            return head, await reader.readexactly(int(length[1]) if length else 0)
+    finally:
+        writer.close()
+
+
+async def shout(edge: RunningEdge, text: bytes) -> None:
+    """Send bytes and hang up, whatever is answered."""
+    reader, writer = await asyncio.open_connection(edge.host, edge.port)
+    try:
+        writer.write(text)
+        writer.write_eof()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_headers_that_say_who_one_is_do_not_pass(
+    client: httpx.AsyncClient, rooms: Rooms
+) -> None:
+    hostile = {
+        "x-dfip-role": "admin",
+        "X-DFIP-Subject": "root",
+        "x-forwarded-client-cert": "Subject=admin",
+        "x-envoy-original-path": "/tokens",
+        "x-envoy-upstream-rq-timeout-ms": "1",
+        "x-envoy-internal": "true",
+        "x-request-id": "chosen-by-the-caller",
+    }
+    response = await client.get("/cameras", headers=hostile)
+    assert response.status_code == 200
+    seen = rooms.recording.metadata["ListCameras"]
+    assert not [key for key in seen if key.startswith("x-dfip-")]
+    assert "x-forwarded-client-cert" not in seen
+    assert "x-envoy-internal" not in seen
+    assert seen["x-envoy-original-path"] == "/cameras"
+    assert seen["x-request-id"] == response.headers["x-request-id"] != "chosen-by-the-caller"
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        (b"GET /cameras HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n", b"400"),
+        (b"GET /cam eras HTTP/1.1\r\nhost: x\r\n\r\n", b"400"),
+        (b"GET /cameras HTTP/1.1\r\nhost: x\r\nx_dfip_role: admin\r\n\r\n", b"400"),
+        (b"GET /cameras HTTP/1.1\r\n\r\n", b"400"),
+        (
+            b"POST /cameras HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n"
+            b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"400",
+        ),
+        (
+            b"POST /cameras HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+            b"400",
+        ),
+        (b"GET /cameras HTTP/1.0\r\n\r\n", b"426"),
+        (b"GET /cameras HTTP/1.1\r\nhost: x\r\na: " + b"a" * 9000 + b"\r\n\r\n", b"431"),
+        (
+            b"GET /cameras HTTP/1.1\r\nhost: x\r\n"
+            + b"".join(b"h%d: 1\r\n" % i for i in range(120))
+            + b"\r\n",
+            b"431",
+        ),
+    ],
+)
+async def test_what_is_no_proper_http_is_refused_as_json(
+    edge: RunningEdge, request_text: bytes, status: bytes
+) -> None:
+    head, body = await raw(edge, request_text)
+    assert head.startswith(b"HTTP/1.1 " + status)
+    assert b"content-type: application/json" in head
+    assert body.startswith(b'{"code":')
+
+
+@pytest.mark.parametrize("path", ["//cameras", "/x/../cameras", "/%63ameras/../cameras"])
+async def test_paths_are_normalised_before_they_are_routed(
+    edge: RunningEdge, rooms: Rooms, path: str
+) -> None:
+    token = rooms.authority.token("viewer")
+    text = f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}"
+    head, _ = await raw(edge, f"{text}\r\n\r\n".encode())
+    assert head.startswith(b"HTTP/1.1 200")
+
+
+async def test_many_refused_requests_leave_the_edge_as_it_was(
+    edge: RunningEdge, client: httpx.AsyncClient
+) -> None:
+    noise = [bytes([i % 256]) * 300 + b"\r\n\r\n" for i in range(50)]
+    await asyncio.gather(*(shout(edge, text) for text in noise))
+    assert (await client.get("/cameras")).status_code == 200
