@@ -6,13 +6,14 @@ additional data, so that a ciphertext moved to another row does not open. The ke
 """
 
 import base64
-import os
 import secrets
 from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from control_plane.atomic_files import write_atomically
 
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -81,10 +82,4 @@ def _place(table: str, column: str, row_id: str) -> bytes:
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode("ascii")
-    partial = path.with_suffix(".new")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"1:{key}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_atomically(path, f"1:{key}\n".encode("ascii"))

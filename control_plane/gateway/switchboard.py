@@ -35,7 +35,8 @@ class Switchboard:
                 touched = {
                     event.camera_id
                     for event in batch.events
-                    if event.camera_id in self._sessions
+                    if event.camera_id is not None
+                    and event.camera_id in self._sessions
                     and event.type.startswith(CAMERA_STATE_PREFIXES)
                 }
                 if touched:
@@ -63,9 +64,9 @@ class Switchboard:
         for session in self._sessions.values():
             session.outbox.close(error)
 
-    async def _look(self, camera_ids: set[str | None]) -> None:
+    async def _look(self, camera_ids: set[str]) -> None:
         async with self._database.read() as transaction:
             for camera_id in camera_ids:
-                session = self._sessions.get(camera_id or "")
+                session = self._sessions.get(camera_id)
                 if session is not None:
                     await session.look(transaction)

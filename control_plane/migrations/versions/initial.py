@@ -195,7 +195,7 @@ def upgrade() -> None:
         sa.Column("sighting_id", sa.String(length=36), nullable=False),
         sa.Column("rank", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("person_id", sa.String(length=36), nullable=False),
-        sa.Column("face_id", sa.String(length=36), nullable=False),
+        sa.Column("face_id", sa.String(length=64), nullable=False),
         sa.Column("score", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["sighting_id"],

@@ -1,0 +1,234 @@
+"""The only place that wires the control plane's parts together.
+
+``start`` makes everything ready before it listens: keys, database, tokens. ``stop`` goes the other
+way round: streams are ended first, so that watchers and workers connect again at once, then calls
+that run get a moment, then the database is closed.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from sqlalchemy.exc import DBAPIError
+
+from control_plane.blobs.directory import BlobDirectory
+from control_plane.blobs.removal import BlobRemover
+from control_plane.cameras.registry import CameraRegistry
+from control_plane.cameras.servicer import ControlPlaneServicer
+from control_plane.cameras.watch import CameraWatch
+from control_plane.database import Database
+from control_plane.encryption import Vault, VaultError
+from control_plane.events.feed import ChangeFeed
+from control_plane.events.servicer import EventServicer
+from control_plane.gateway.servicer import WorkerGatewayServicer
+from control_plane.gateway.switchboard import Switchboard
+from control_plane.people.enrolment import Enrolment
+from control_plane.people.erasure import Erasure
+from control_plane.people.face_analysis import FaceAnalysis
+from control_plane.people.face_watch import FaceWatch
+from control_plane.people.servicer import PersonServicer
+from control_plane.people.store import PersonStore
+from control_plane.retention import Retention
+from control_plane.schema import migrate
+from control_plane.settings import Settings
+from control_plane.sightings.intake import SightingIntake
+from control_plane.sightings.servicer import SightingServicer
+from control_plane.sightings.store import SightingStore
+from control_plane.sightings.watch import SightingWatch
+from control_plane.tokens.bootstrap import TokenBootstrap
+from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
+from control_plane.tokens.servicer import TokenServicer
+from dfip.camera_manager.v1 import manager_service_pb2
+from dfip.control_plane.v1 import (
+    control_plane_service_pb2,
+    control_plane_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
+    person_service_pb2,
+    person_service_pb2_grpc,
+    sighting_service_pb2,
+    sighting_service_pb2_grpc,
+    token_service_pb2,
+    token_service_pb2_grpc,
+    worker_gateway_service_pb2,
+    worker_gateway_service_pb2_grpc,
+)
+from dfip.identity_index.v1 import identity_index_service_pb2
+from service_runtime.authentication import TokenVerifier
+from service_runtime.clients import FileToken, open_channel
+from service_runtime.clock import Clock
+from service_runtime.errors import Unavailable
+from service_runtime.lifecycle import Lifecycle, StartError
+from service_runtime.limits import PICTURE_MAX_MESSAGE_BYTES
+from service_runtime.server import Binding, Server
+
+ROOM = "control_plane"
+DATABASE_FILE = "dfip.db"
+KEYS_FOLDER = "keys"
+BLOBS_FOLDER = "blobs"
+MASTER_KEY_FILE = "master.key"
+OWN_TOKEN_FILE = "control_plane.token"  # noqa: S105 - the name of a file
+
+# the edge has one address for reflection; it names what the other services answer for, too
+_REFLECTED_ELSEWHERE = tuple(
+    service.full_name
+    for module in (manager_service_pb2, identity_index_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+
+
+class ControlPlane:
+    """A control plane in this process."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        data = settings.data_dir
+        self._vault = Vault(data / KEYS_FOLDER / MASTER_KEY_FILE)
+        self._issuer = TokenIssuer(data / KEYS_FOLDER, clock)
+        self._tokens = TokenBootstrap(
+            self._issuer,
+            clock,
+            tokens_dir=settings.tokens_dir,
+            data_dir=data,
+            jwks_file=settings.jwks_file,
+        )
+        self.database = Database(data / DATABASE_FILE, clock)
+        self.feed = ChangeFeed(self.database, clock)
+        self._switchboard = Switchboard(self.database, self.feed)
+        self._blobs = BlobDirectory(data / BLOBS_FOLDER)
+        self._remover = BlobRemover(self.database, self._blobs, clock)
+        self._index = open_channel(
+            settings.index_target,
+            token=FileToken(settings.tokens_dir / OWN_TOKEN_FILE),
+            max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
+        )
+        self._server = Server(
+            room=ROOM,
+            listen=settings.listen,
+            bindings=self._bindings(),
+            verifier=TokenVerifier(settings.jwks_file, clock),
+            clock=clock,
+            reflection=settings.reflection,
+            reflected=_REFLECTED_ELSEWHERE,
+            max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
+        )
+        self.retention = Retention(self.database, self._remover, clock, settings)
+
+    @property
+    def address(self) -> str:
+        """Target for clients; known once started."""
+        return self._server.address
+
+    @property
+    def issuer(self) -> TokenIssuer:
+        """What mints tokens."""
+        return self._issuer
+
+    async def start(self, lifecycle: Lifecycle) -> None:
+        """Make everything ready, then serve.
+
+        Raises:
+            StartError: A folder, a key or the database cannot be used.
+            ListenError: The address cannot be used.
+        """
+        lifecycle.stack.push_async_callback(self._index.close)
+        try:
+            self._settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._vault.load()
+            self._issuer.ensure_keys()
+            await self._tokens.write()
+            await self.database.open()
+            lifecycle.stack.push_async_callback(self.database.close)
+            await migrate(self.database)
+        except OSError as error:
+            raise StartError(
+                f"cannot use {error.filename or self._settings.data_dir}: {error.strerror}"
+            ) from error
+        except (VaultError, SigningKeyError) as error:
+            raise StartError(str(error)) from error
+        except (DBAPIError, sqlite3.Error) as error:
+            path = self._settings.data_dir / DATABASE_FILE
+            raise StartError(
+                f"{path} cannot be used as the database; check its rights and the disk, or restore"
+                " it from a backup"
+            ) from error
+        after = await self._switchboard.start()
+        await self._server.start()
+        lifecycle.stack.push_async_callback(self._stop_serving)
+        lifecycle.spawn("gateway-switchboard", self._switchboard.run(after))
+        lifecycle.spawn("blob-remover", self._remover.run())
+        lifecycle.spawn("retention", self.retention.run())
+        lifecycle.spawn("token-refresh", self._tokens.run())
+        await self._server.set_serving(serving=True)
+
+    async def _stop_serving(self) -> None:
+        await self._server.set_serving(serving=False)
+        self.feed.close()
+        self._switchboard.close(
+            Unavailable("SERVICE_STOPPING", "The service restarts; connect again.")
+        )
+        await self._server.stop(grace_s=2)
+
+    def _bindings(self) -> Sequence[Binding]:
+        registry = CameraRegistry(self.database, self._vault, self._issuer)
+        people = PersonStore(self.database, self._vault)
+        sightings = SightingStore(self.database)
+        return (
+            Binding(
+                descriptor=control_plane_service_pb2.DESCRIPTOR.services_by_name[
+                    "ControlPlaneService"
+                ],
+                add=control_plane_service_pb2_grpc.add_ControlPlaneServiceServicer_to_server,
+                servicer=ControlPlaneServicer(
+                    database=self.database,
+                    registry=registry,
+                    watch=CameraWatch(self.database, self.feed, self._clock),
+                    clock=self._clock,
+                    media_root=self._settings.media_root.absolute(),
+                    site_pack=self._settings.pack,
+                ),
+            ),
+            Binding(
+                descriptor=worker_gateway_service_pb2.DESCRIPTOR.services_by_name[
+                    "WorkerGatewayService"
+                ],
+                add=worker_gateway_service_pb2_grpc.add_WorkerGatewayServiceServicer_to_server,
+                servicer=WorkerGatewayServicer(
+                    database=self.database,
+                    registry=registry,
+                    intake=SightingIntake(self.database, self._blobs, self._vault),
+                    switchboard=self._switchboard,
+                    clock=self._clock,
+                    site_pack=self._settings.pack,
+                ),
+            ),
+            Binding(
+                descriptor=event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+                add=event_service_pb2_grpc.add_EventServiceServicer_to_server,
+                servicer=EventServicer(self.database, self.feed),
+            ),
+            Binding(
+                descriptor=person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
+                add=person_service_pb2_grpc.add_PersonServiceServicer_to_server,
+                servicer=PersonServicer(
+                    store=people,
+                    enrolment=Enrolment(people, FaceAnalysis(self._index), self._blobs),
+                    erasure=Erasure(self.database, self._remover),
+                    watch=FaceWatch(self.database, self.feed, people),
+                ),
+            ),
+            Binding(
+                descriptor=sighting_service_pb2.DESCRIPTOR.services_by_name["SightingService"],
+                add=sighting_service_pb2_grpc.add_SightingServiceServicer_to_server,
+                servicer=SightingServicer(
+                    store=sightings,
+                    watch=SightingWatch(self.database, self.feed, sightings),
+                    blobs=self._blobs,
+                ),
+            ),
+            Binding(
+                descriptor=token_service_pb2.DESCRIPTOR.services_by_name["TokenService"],
+                add=token_service_pb2_grpc.add_TokenServiceServicer_to_server,
+                servicer=TokenServicer(issuer=self._issuer, database=self.database),
+            ),
+        )

@@ -1,0 +1,54 @@
+"""The task that keeps tables bounded: old events and old sightings go, once an hour."""
+
+from datetime import timedelta
+from typing import Final
+
+from control_plane.blobs.removal import BlobRemover
+from control_plane.database import Database
+from control_plane.events.compaction import compact
+from control_plane.settings import Settings
+from control_plane.sightings.removal import remove_older_than
+from service_runtime.clock import Clock
+from service_runtime.structured_logging import get_logger
+
+EVERY_S: Final = 3600.0
+_CHUNK: Final = 200
+_log = get_logger(__name__)
+
+
+class Retention:
+    """Removes what is older than the settings allow; ``run`` is its root task."""
+
+    def __init__(
+        self, database: Database, remover: BlobRemover, clock: Clock, settings: Settings
+    ) -> None:
+        self._database = database
+        self._remover = remover
+        self._clock = clock
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Look once an hour, for ever."""
+        while True:
+            await self.once()
+            await self._clock.sleep(EVERY_S)
+
+    async def once(self) -> None:
+        """Remove what is too old now, a little at a time, so that writers need not wait."""
+        events = await compact(
+            self._database,
+            older_than=timedelta(days=self._settings.event_days),
+            keep=self._settings.event_rows,
+        )
+        cutoff = self._clock.now() - timedelta(days=self._settings.sighting_days)
+        sightings = 0
+        while True:
+            async with self._database.write() as tx:
+                removed = await remove_older_than(tx, cutoff, _CHUNK)
+            sightings += removed
+            if removed < _CHUNK:
+                break
+        if sightings:
+            await self._remover.drain()
+        if events or sightings:
+            _log.info("retention.removed", events=events, sightings=sightings)
