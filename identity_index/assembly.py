@@ -62,7 +62,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         search_loop=search_loop,
         space=space,
         clock=clock,
-        backoff=Backoff(initial_s=0.5, cap_s=5),
+        backoff=Backoff(initial_s=0.2, cap_s=2),
     )
     server = Server(
         room=ROOM,
