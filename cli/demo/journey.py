@@ -8,7 +8,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,16 +142,15 @@ class _Demo:
         self.reason = "nobody was seen."
         resume_token = ""
         while True:
-            async for message in rest.events(resume_token, camera_id=camera_id):
-                resume_token = message.get("resume_token") or resume_token
-                if (event := message.get("event")) is None:
-                    continue
-                sighting = self._show.event(event)
-                if sighting is None:
-                    continue
-                self.reason = self._show.best_so_far()
-                if sighting["decision"] == "match" and self._until_match:
-                    return True
+            async with aclosing(rest.events(resume_token, camera_id=camera_id)) as messages:
+                async for message in messages:
+                    resume_token = message.get("resume_token") or resume_token
+                    sighting = self._show.event(message.get("event") or {})
+                    if sighting is None:
+                        continue
+                    self.reason = self._show.best_so_far()
+                    if sighting["decision"] == "match" and self._until_match:
+                        return True
             await asyncio.sleep(_RECONNECT_S)
 
     async def _explain(self, rest: RestSite, camera_id: str) -> None:

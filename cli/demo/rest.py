@@ -1,7 +1,7 @@
 """The demo's side of the REST API: what anybody could do with curl, and nothing else."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -63,7 +63,7 @@ class RestSite:
         headers = {"content-type": content_type}
         return self._answer(await self._send("POST", path, content=data, headers=headers))
 
-    async def events(self, resume_token: str, **query: str) -> AsyncIterator[dict[str, Any]]:
+    async def events(self, resume_token: str, **query: str) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the messages of the event stream until it ends or breaks."""
         query = {**query, "resume_token": resume_token} if resume_token else query
         try:
