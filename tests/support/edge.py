@@ -8,6 +8,10 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
 
 from deploy.envoy import EdgeSettings, envoy_command, write_edge
 
@@ -31,6 +35,15 @@ class RunningEdge:
     def grpc_target(self) -> str:
         return f"{self.host}:{self.port}"
 
+    def client(self, token: str | None = None) -> httpx.AsyncClient:
+        """Return a REST client, with a token or without, past any proxy of the environment."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx.AsyncClient(base_url=self.base_url, headers=headers, trust_env=False)
+
+    def channel(self) -> Any:
+        """Return a gRPC channel, past any proxy of the environment."""
+        return grpc.aio.insecure_channel(self.grpc_target, options=[("grpc.enable_http_proxy", 0)])
+
 
 @contextlib.asynccontextmanager
 async def running_edge(folder: Path, *, clusters: Mapping[str, str]) -> AsyncIterator[RunningEdge]:
@@ -49,7 +62,8 @@ async def running_edge(folder: Path, *, clusters: Mapping[str, str]) -> AsyncIte
         )
         try:
             async with asyncio.timeout(_START_S):
-                await _listening(process, host, port, folder / "envoy.log")
+                if not await _listening(process, host, port):
+                    raise RuntimeError(f"Envoy ended: {(folder / 'envoy.log').read_text()}")
             yield RunningEdge(host=host, port=port, config=config, pid=process.pid)
         finally:
             if process.returncode is None:
@@ -57,19 +71,18 @@ async def running_edge(folder: Path, *, clusters: Mapping[str, str]) -> AsyncIte
             await process.wait()
 
 
-async def _listening(process: asyncio.subprocess.Process, host: str, port: int, log: Path) -> None:
-    """Wait for the port; nothing else tells when another program listens."""
-    while True:
-        if process.returncode is not None:
-            raise RuntimeError(f"Envoy ended with {process.returncode}: {log.read_text()}")
+async def _listening(process: asyncio.subprocess.Process, host: str, port: int) -> bool:
+    """Wait for the port, or return false when the process ends before it listens."""
+    while process.returncode is None:
         try:
             _, writer = await asyncio.open_connection(host, port)
         except OSError:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # nothing else tells when another program listens
         else:
             writer.close()
             await writer.wait_closed()
-            return
+            return True
+    return False
 
 
 def _free_port(host: str) -> int:

@@ -25,6 +25,5 @@ async def edge(rooms: Rooms) -> AsyncIterator[RunningEdge]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(rooms: Rooms, edge: RunningEdge) -> AsyncIterator[httpx.AsyncClient]:
     """Speak as an administrator."""
-    headers = {"authorization": f"Bearer {rooms.authority.token('admin')}"}
-    async with httpx.AsyncClient(base_url=edge.base_url, headers=headers) as speaking:
+    async with edge.client(rooms.authority.token("admin")) as speaking:
         yield speaking

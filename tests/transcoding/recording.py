@@ -16,6 +16,6 @@ class Recording:
     requests: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def note(self, rpc: str, request: Any, context: Context) -> None:  # noqa: ANN401 any message
+    def note(self, rpc: str, request: Any, context: Context) -> None:
         self.requests[rpc] = request
-        self.metadata[rpc] = {key: value for key, value in context.invocation_metadata() or ()}
+        self.metadata[rpc] = dict(context.invocation_metadata() or ())

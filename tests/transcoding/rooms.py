@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from google.api import httpbody_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from dfip.camera_manager.v1 import manager_service_pb2, manager_service_pb2_grpc
 from dfip.control_plane.v1 import (
     camera_pb2,
@@ -33,9 +36,6 @@ from dfip.identity_index.v1 import (
     identity_index_service_pb2,
     identity_index_service_pb2_grpc,
 )
-from google.api import httpbody_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from service_runtime.authentication import TokenVerifier
 from service_runtime.clock import SystemClock
 from service_runtime.errors import AlreadyExists, InvalidArgument, NotFound

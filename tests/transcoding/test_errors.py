@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from tests.support.edge import RunningEdge
 from tests.transcoding.rooms import Rooms
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -46,8 +47,8 @@ async def test_a_broken_rule_names_the_field(client: httpx.AsyncClient) -> None:
     assert violation["field"] == "name"
 
 
-async def test_no_token_is_401(client: httpx.AsyncClient) -> None:
-    async with httpx.AsyncClient(base_url=client.base_url) as nobody:
+async def test_no_token_is_401(edge: RunningEdge) -> None:
+    async with edge.client() as nobody:
         assert refusal(await nobody.get("/cameras"))[:2] == (401, 16)
 
 

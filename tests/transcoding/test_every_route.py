@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.envoy.contracts import edge_methods
-from tests.support.edge import RunningEdge, running_edge
+from tests.support.edge import running_edge
 from tests.transcoding.rooms import ROOMS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -26,7 +26,7 @@ TEMPLATES = sorted({binding.template for _, binding in SPELLINGS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswersAll(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc carries no types
+class AnswersAll(grpc.GenericRpcHandler):
     """Answers any RPC with an empty message, and tells itself and the RPC in the metadata."""
 
     room: str
@@ -44,7 +44,6 @@ class AnswersAll(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc carries 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    edge: RunningEdge
     client: httpx.AsyncClient
     channel: Any
     calls: list[tuple[str, str]]
@@ -63,12 +62,12 @@ async def walk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Walk]:
         await server.start()
         servers.append(server)
         clusters[room] = f"127.0.0.1:{port}"
-    async with running_edge(folder, clusters=clusters) as edge:
-        async with (
-            httpx.AsyncClient(base_url=edge.base_url) as client,
-            grpc.aio.insecure_channel(edge.grpc_target) as channel,
-        ):
-            yield Walk(edge=edge, client=client, channel=channel, calls=calls)
+    async with (
+        running_edge(folder, clusters=clusters) as edge,
+        edge.client() as client,
+        edge.channel() as channel,
+    ):
+        yield Walk(client=client, channel=channel, calls=calls)
     for server in servers:
         await server.stop(0)
 

@@ -9,17 +9,17 @@ import grpc
 import httpx
 import pytest
 import pytest_asyncio
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+
 from dfip.control_plane.v1 import (
     control_plane_service_pb2,
     control_plane_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
 )
-from google.rpc import error_details_pb2
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from grpc_status import rpc_status
-
 from tests.support.edge import RunningEdge
 from tests.transcoding.rooms import Rooms
 
@@ -30,7 +30,7 @@ SERVICE = "/dfip.control_plane.v1.ControlPlaneService"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def channel(edge: RunningEdge) -> AsyncIterator[Any]:
-    async with grpc.aio.insecure_channel(edge.grpc_target) as opened:
+    async with edge.channel() as opened:
         yield opened
 
 

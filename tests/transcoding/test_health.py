@@ -30,16 +30,15 @@ async def lone_edge(stopped_rooms: Rooms) -> AsyncIterator[RunningEdge]:
 
 @pytest_asyncio.fixture
 async def caller(stopped_rooms: Rooms, lone_edge: RunningEdge) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"authorization": f"Bearer {stopped_rooms.authority.token('viewer')}"}
-    async with httpx.AsyncClient(base_url=lone_edge.base_url, headers=headers) as client:
+    async with lone_edge.client(stopped_rooms.authority.token("viewer")) as client:
         yield client
 
 
 async def until(client: httpx.AsyncClient, path: str, status: int) -> httpx.Response:
     """Ask until the answer has this status: another process decides when."""
     async with asyncio.timeout(10):
-        while (response := await client.get(path)).status_code != status:
-            await asyncio.sleep(0.05)
+        while (response := await client.get(path)).status_code != status:  # noqa: ASYNC110 no event
+            await asyncio.sleep(0.05)  # nothing tells what another process has noticed
     return response
 
 
@@ -74,7 +73,7 @@ async def test_a_service_that_is_away_is_503_and_comes_back(
         "message": "The service is not reachable now; try again in a moment.",
         "details": [],
     }
-    async with grpc.aio.insecure_channel(lone_edge.grpc_target) as channel:
+    async with lone_edge.channel() as channel:
         try:
             await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         except grpc.aio.AioRpcError as error:

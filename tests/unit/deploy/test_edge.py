@@ -1,0 +1,78 @@
+"""The files that Envoy reads, and Envoy's own opinion of them."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.envoy import EdgeSettings, envoy_command, write_edge
+from deploy.envoy.clusters import address, clusters
+
+CLUSTERS = {
+    "camera_manager": "[::1]:7003",
+    "control_plane": "unix:/run/dfip/control_plane.sock",
+    "identity_index": "identity-index.dfip.svc:7002",
+}
+
+
+def test_envoy_accepts_the_configuration(tmp_path: Path) -> None:
+    settings = EdgeSettings(
+        http_host="0.0.0.0",
+        http_port=3001,
+        clusters=CLUSTERS,
+        admin_socket=tmp_path / "admin.sock",
+    )
+    config = write_edge(tmp_path / "edge", settings)
+    checked = subprocess.run(
+        [*envoy_command(config), "--mode", "validate"], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "warning" not in checked.stderr
+
+
+def test_envoy_reads_the_descriptors_while_it_validates(tmp_path: Path) -> None:
+    config = write_edge(tmp_path, EdgeSettings(http_port=3001, clusters=CLUSTERS))
+    (tmp_path / "contracts.binpb").write_bytes(b"no descriptors")
+    checked = subprocess.run(
+        [*envoy_command(config), "--mode", "validate"], capture_output=True, check=False
+    )
+    assert checked.returncode != 0
+
+
+def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
+    for port in (3001, 3002):
+        config = write_edge(tmp_path, EdgeSettings(http_port=port, clusters=CLUSTERS))
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["contracts.binpb", "envoy.json"]
+        written = json.loads(config.read_text())
+        (listener,) = written["static_resources"]["listeners"]
+        assert listener["address"]["socket_address"]["port_value"] == port
+        assert "admin" not in written
+
+
+def test_the_command_never_shares_memory_with_another_edge(tmp_path: Path) -> None:
+    command = envoy_command(tmp_path / "envoy.json", concurrency=1)
+    assert Path(command[0]).is_file()
+    assert "--disable-hot-restart" in command
+    assert command[command.index("--concurrency") + 1] == "1"
+
+
+def test_addresses() -> None:
+    assert address("unix:/a/b.sock") == {"pipe": {"path": "/a/b.sock"}}
+    assert address("127.0.0.1:80") == {"socket_address": {"address": "127.0.0.1", "port_value": 80}}
+    assert address("[::1]:80") == {"socket_address": {"address": "::1", "port_value": 80}}
+
+
+@pytest.mark.parametrize("target", ["", "host", "host:", ":80", "host:http"])
+def test_a_bad_address_is_refused(target: str) -> None:
+    with pytest.raises(ValueError, match="unix:/path or host:port"):
+        address(target)
+
+
+def test_only_names_are_resolved() -> None:
+    types = {cluster["name"]: cluster["type"] for cluster in clusters(CLUSTERS)}
+    assert types == {
+        "camera_manager": "STATIC",
+        "control_plane": "STATIC",
+        "identity_index": "STRICT_DNS",
+    }
