@@ -61,6 +61,7 @@ class PipelineSettings:
     """How a camera is watched.
 
     Attributes:
+        frames_waiting: frames that may wait for the models; newer ones push out older ones.
         min_face_px: lower faces are left out, in pixels of the working size.
         questions: shots that may wait for the index.
         batch: shots of one question.
@@ -68,6 +69,7 @@ class PipelineSettings:
     """
 
     decode: DecodeSettings = field(default_factory=DecodeSettings)
+    frames_waiting: int = 2
     min_face_px: int = 40
     tracking: TrackingRules = field(default_factory=TrackingRules)
     shots: ShotRules = field(default_factory=ShotRules)
@@ -143,6 +145,7 @@ class CameraPipeline:
         self._recent: deque[float] = deque(maxlen=256)
         self._media_s = 0.0
         self._media_offset_s = 0.0
+        self.seeing = asyncio.Event()  # set while frames come
 
     async def __aenter__(self) -> Self:
         self._identifying = asyncio.create_task(
@@ -170,7 +173,7 @@ class CameraPipeline:
         Raises:
             SourceFailure: the source failed. `watch` may be called again.
         """
-        frames = NewestFrames(asyncio.get_running_loop())
+        frames = NewestFrames(asyncio.get_running_loop(), capacity=self._settings.frames_waiting)
         reader = FrameReader(source, frames, self._settings.decode, self._thread_clock)
         self._reader = reader
         self._media_offset_s = self._media_s + 1.0  # this stream's time goes on after the last one
@@ -186,6 +189,7 @@ class CameraPipeline:
             self._counters.add_decoding(reader.counts)
             self._reader = None
             self._recent.clear()
+            self.seeing.clear()
 
     @property
     def stats(self) -> PipelineStats:
@@ -223,6 +227,7 @@ class CameraPipeline:
         if self._identifying is not None and self._identifying.done():
             self._identifying.result()  # it never ends by itself: raise what ended it
         self._recent.append(self._clock.monotonic())
+        self.seeing.set()
         look = await self._inference.look(frame.image, min_face_px=self._settings.min_face_px)
         self._counters.faces += len(look.detections)
         self._counters.spent("detect", look.detect_s)
@@ -339,9 +344,7 @@ class CameraPipeline:
         failures = 0
         while True:
             await self._asked.wait()
-            batch = [
-                self._questions[at] for at in range(min(len(self._questions), self._settings.batch))
-            ]
+            batch = list(islice(self._questions, self._settings.batch))
             if not batch:
                 self._asked.clear()
                 self._all_answered.set()
@@ -378,10 +381,12 @@ class CameraPipeline:
             self._report_if_due(track)
 
     async def _await_answers(self) -> None:
-        if self._all_answered.is_set():
+        if self._all_answered.is_set() or self._identifying is None:
             return
         answered = asyncio.ensure_future(self._all_answered.wait())
         patience = asyncio.ensure_future(self._clock.sleep(self._settings.farewell_s))
-        await asyncio.wait({answered, patience}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {answered, patience, self._identifying}, return_when=asyncio.FIRST_COMPLETED
+        )
         for task in (answered, patience):
             task.cancel()

@@ -159,7 +159,7 @@ class TrackSighting:
             ripe = (
                 state != self.reported
                 or (self.settled and not self.reported_over)
-                or now_s - self.reported_s >= self.rules.refresh_s
+                or (not self.over and now_s - self.reported_s >= self.rules.refresh_s)
             )
         if not ripe:
             return None

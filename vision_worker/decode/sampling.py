@@ -12,6 +12,7 @@ SkipMode = Literal["DEFAULT", "NONREF", "NONKEY"]
 """Names of libav's `skip_frame`: decode all; all that others refer to; key frames only."""
 
 _SLACK_S = 1e-3  # timestamps are rounded to the stream's ticks
+_SHORTEST_STEP_S = 1e-4
 _LONGEST_STEP_S = 10.0
 _KEY_INTERVALS = 4  # how many must agree before all other frames are skipped
 
@@ -50,7 +51,7 @@ class MediaTimeline:
         step = self._frame_s
         if stamp_s is not None and self._stamp_s is not None:
             given = stamp_s - self._stamp_s
-            if 0 < given <= _LONGEST_STEP_S:
+            if _SHORTEST_STEP_S <= given <= _LONGEST_STEP_S:
                 step = given
         self._stamp_s = stamp_s if stamp_s is not None else self._stamp_s
         self.now_s += step if self._begun else 0.0
