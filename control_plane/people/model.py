@@ -15,6 +15,7 @@ from control_plane.face_values import Embedding, Quality
 from service_runtime.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 
 MOST_FACES: Final = 100
+LONGEST_NAME: Final = 200
 _TWIN_COSINE: Final = 0.9999  # one photograph twice; two of one person stay well below
 _LONGEST_SORT_KEY: Final = 250  # as JSON; a page token holds 512 characters in all
 
@@ -77,6 +78,8 @@ def clean_name(name: str) -> str:
         raise _violation("name", "must not be blank")
     if any(unicodedata.category(character) == "Cc" for character in cleaned):
         raise _violation("name", "must not hold control characters")
+    if len(cleaned) > LONGEST_NAME:  # composing can make text longer, too
+        raise _violation("name", f"must not have more than {LONGEST_NAME} characters")
     return cleaned
 
 
