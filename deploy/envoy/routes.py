@@ -26,7 +26,8 @@ _RESPONSE_LIMIT = 32 << 20
 _UNARY_S = 15
 _PICTURE_S = 30
 # From the first byte of the request to the last of the answer, so that no body trickles in.
-_UPLOAD_ALLOWANCE_S = 30
+_UPLOAD_S = 30
+_PICTURE_UPLOAD_S = 120
 
 # Answers of gRPC's own services, spoken by every server; the control plane's is the one to ask.
 _GRPC_OWN_PREFIXES = ("/grpc.reflection.", "/grpc.health.")
@@ -218,8 +219,9 @@ def _action(method: EdgeMethod) -> dict[str, Any]:
         action |= _ENDLESS
     else:
         seconds = _PICTURE_S if method.raw_request else _UNARY_S
+        upload = _PICTURE_UPLOAD_S if method.raw_request else _UPLOAD_S
         action["timeout"] = f"{seconds}s"
-        action["max_stream_duration"] = {"max_stream_duration": f"{seconds + _UPLOAD_ALLOWANCE_S}s"}
+        action["max_stream_duration"] = {"max_stream_duration": f"{upload + seconds}s"}
     if not method.client_streaming:
         action["retry_policy"] = {
             # A connection that failed carried nothing, so any request may try the next one.

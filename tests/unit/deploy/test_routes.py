@@ -17,10 +17,9 @@ def rest(verb: str, path: str) -> dict[str, Any]:
     for route in ROUTES:
         match = route["match"]
         where = match.get("path") or match.get("safe_regex", {}).get("regex")
-        verbs = [
-            h["string_match"]["exact"] for h in match.get("headers", []) if h["name"] == ":method"
-        ]
-        if where == path and verbs == verb:
+        headers = {header["name"]: header for header in match.get("headers", [])}
+        verb_there = headers.get(":method", {}).get("string_match", {}).get("exact")
+        if where == path and verb_there == verb:
             return route
     raise AssertionError(f"no route for {verb} {path}")
 
