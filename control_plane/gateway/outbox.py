@@ -5,7 +5,7 @@ a worker that reads slowly makes nothing grow here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from dfip.control_plane.v1.worker_gateway_service_pb2 import (
     Acknowledgement,
@@ -54,7 +54,7 @@ class Outbox:
             self._closed, self._error = True, error
         self._changed.set()
 
-    async def messages(self) -> AsyncIterator[ConnectResponse]:
+    async def messages(self) -> AsyncGenerator[ConnectResponse]:
         """Yield what there is to say.
 
         Raises:

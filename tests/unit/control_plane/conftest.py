@@ -1,0 +1,24 @@
+"""A database as the control plane has it, on a clock that stands still."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from control_plane.database import Database
+from control_plane.schema import migrate
+from tests.support.virtual_clock import VirtualClock
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+async def database(tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Database]:
+    made = Database(tmp_path / "dfip.db", clock)
+    await made.open()
+    await migrate(made)
+    yield made
+    await made.close()
