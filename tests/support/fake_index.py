@@ -5,7 +5,8 @@ searches know what the control plane enrolled; only the neural networks are miss
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import grpc
 import numpy as np
@@ -19,6 +20,10 @@ from service_runtime.errors import InvalidArgument
 PACK = "test-pack"
 MATCH_THRESHOLD = 0.6
 DIMENSION = 8
+
+
+Gallery: TypeAlias = dict[str, tuple[str, NDArray[np.float32]]]
+"""Person and embedding of each face."""
 
 
 def vector(*values: float) -> NDArray[np.float32]:
@@ -66,7 +71,7 @@ class FakeIndex(identity_index_service_pb2_grpc.IdentityIndexServiceServicer):
     def __init__(self) -> None:
         self.pictures: dict[bytes, list[pb.AnalyzedFace]] = {}
         self.revision = 0
-        self._gallery: dict[str, tuple[str, NDArray[np.float32]]] = {}
+        self._gallery: Gallery = {}
         self._changed = asyncio.Condition()
 
     async def AnalyzeFaces(
@@ -97,6 +102,11 @@ class FakeIndex(identity_index_service_pb2_grpc.IdentityIndexServiceServicer):
         return pb.SearchResponse(
             results=[pb.SearchResult(candidates=closest[: request.k])], revision=self.revision
         )
+
+    async def caught_up(self, wanted: Callable[[Gallery], bool]) -> None:
+        """Wait until the gallery is as wanted."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: wanted(self._gallery))
 
     async def follow(self, channel: grpc.aio.Channel) -> None:
         """Keep the gallery up to date until cancelled."""

@@ -1,0 +1,131 @@
+"""Erasing a person leaves nothing of the person, and says what it took."""
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+from sqlalchemy import func, select
+
+from control_plane.blobs.removal import BlobRemover
+from control_plane.blobs.tables import BlobRemovalRow
+from dfip.control_plane.v1 import (
+    event_service_pb2,
+    event_service_pb2_grpc,
+    sighting_service_pb2,
+    sighting_service_pb2_grpc,
+)
+from dfip.control_plane.v1 import person_service_pb2 as pb
+from tests.support.fake_index import vector
+from tests.support.people import PeopleSite, running_people_site
+from tests.support.refusals import refused
+from tests.support.sightings import CROP, Reports, report
+
+
+async def gone(site: PeopleSite) -> None:
+    """Wait until the removal task has nothing left to do."""
+    database = site.site.control_plane.database
+    while True:
+        async with database.read() as session:
+            if not await session.scalar(select(func.count()).select_from(BlobRemovalRow)):
+                return
+        await asyncio.sleep(0)
+
+
+NAME = "Adelheid Unmistakable"
+NOTES = "a note that nobody else has"
+PORTRAIT = b"\xff\xd8\xff the only portrait " + bytes(range(256))
+OWN_CROP = CROP + b" the only crop"
+
+
+def traces(folder: Path, *needles: bytes) -> list[str]:
+    """Return where any of the needles stands in any file below a folder."""
+    return [
+        f"{needle!r} in {path.name}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        for needle in needles
+        if needle in path.read_bytes()
+    ]
+
+
+async def test_the_receipt_says_what_went_and_nothing_stays(
+    site: PeopleSite, tmp_path: Path
+) -> None:
+    ada, bob = await site.person(NAME, notes=NOTES), await site.person("Bob")
+    await site.enrol(ada.id, vector(1), PORTRAIT + b"1")
+    await site.enrol(ada.id, vector(1, 0.5), PORTRAIT + b"2")
+    await site.enrol(bob.id, vector(0, 1))
+    reports = await Reports.open(site.site)
+    await reports.send(report("match", ada.id, crop=OWN_CROP))
+    await reports.send(report("review", ada.id), report("match", ada.id, crop=OWN_CROP + b"2"))
+    of_bob = report("match", bob.id, also=ada.id)
+    await reports.send(of_bob)
+    needles = (NAME.encode(), NOTES.encode(), PORTRAIT, OWN_CROP)
+    assert traces(tmp_path / "data", *needles)
+
+    receipt = (await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))).data
+
+    assert (receipt.person_id, receipt.faces, receipt.sightings) == (ada.id, 2, 3)
+    assert receipt.pictures == 2 + 2
+    assert receipt.HasField("erased_at")
+    assert traces(tmp_path / "data", *needles) == []
+    sightings = sighting_service_pb2_grpc.SightingServiceStub(site.site.channel("viewer"))
+    listed = await sightings.ListSightings(sighting_service_pb2.ListSightingsRequest())
+    assert [sighting.id for sighting in listed.data] == [of_bob.id]
+    (left,) = listed.data
+    assert [candidate.person_id for candidate in left.evidence.candidates] == [bob.id]
+    with refused(grpc.StatusCode.NOT_FOUND, "PERSON_NOT_FOUND"):
+        await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
+    assert (await site.persons.GetPerson(pb.GetPersonRequest(person_id=bob.id))).data.name == "Bob"
+
+
+async def test_the_index_forgets_the_face(site: PeopleSite) -> None:
+    ada, bob = await site.person("Ada"), await site.person("Bob")
+    await site.enrol(ada.id, vector(1))
+    await site.enrol(ada.id, vector(1, 0.5))
+    await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
+    await site.enrol(bob.id, vector(1))
+    await site.index.caught_up(lambda gallery: len(gallery) == 1)
+
+
+async def test_watchers_hear_of_it_without_the_name(site: PeopleSite) -> None:
+    events = event_service_pb2_grpc.EventServiceStub(site.site.channel("viewer"))
+    watching = events.WatchEvents(event_service_pb2.WatchEventsRequest())
+    start = (await watching.read()).resume_token
+    ada = await site.person(NAME)
+    face = await site.enrol(ada.id, vector(1))
+    await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
+    replayed = events.WatchEvents(event_service_pb2.WatchEventsRequest(resume_token=start))
+    seen = []
+    async for answer in replayed:
+        if answer.HasField("event"):
+            seen.append(answer.event)
+        if answer.event.type == "person.erased":
+            break
+    types = [event.type for event in seen]
+    assert types == ["person.created", "face.added", "face.removed", "person.erased"]
+    assert {event.person_id for event in seen} == {ada.id}
+    assert seen[2].face_id == face.id
+    assert all(NAME.encode() not in event.SerializeToString() for event in seen)
+    watching.cancel()
+    replayed.cancel()
+
+
+async def test_a_crash_between_rows_and_pictures_leaves_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def disk_gone(_: BlobRemover) -> int:
+        raise OSError(5, "the disk went away")
+
+    with monkeypatch.context() as crash:
+        crash.setattr(BlobRemover, "drain", disk_gone)
+        async with running_people_site(tmp_path) as site:
+            ada = await site.person()
+            await site.enrol(ada.id, vector(1), PORTRAIT)
+            receipt = await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
+            assert receipt.data.pictures == 1
+            assert traces(tmp_path / "data" / "blobs", PORTRAIT)
+    async with running_people_site(tmp_path) as site:
+        await gone(site)
+        assert traces(tmp_path / "data", PORTRAIT) == []
