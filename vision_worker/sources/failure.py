@@ -68,9 +68,9 @@ def failure_at_opening(
 
 
 def failure_at_reading(error: av.error.FFmpegError) -> SourceFailure:
-    """Return what an error between two packets means."""
+    """Return what an error between two packets means; a broken connection is an end."""
     reason = _reason_of_kind(error)
-    return SourceFailure("stalled" if reason in ("timeout", "unreachable") else reason)
+    return SourceFailure("ended" if reason in ("refused", "unreachable") else reason)
 
 
 _REASONS: tuple[tuple[type[av.error.FFmpegError], FailureReason], ...] = (

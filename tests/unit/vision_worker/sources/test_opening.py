@@ -1,5 +1,6 @@
 """Sources against real files and sockets: what opens, and the honest reason of what does not."""
 
+import asyncio
 import re
 import socket
 import threading
@@ -9,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from face_engine.pictures import encode_jpeg
 from service_runtime.secret import Secret
 from tests.support.clips import moving_pattern, write_clip
+from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.reader import DecodeSettings, FrameReader
+from vision_worker.decode.thread_clock import SystemThreadClock
 from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import OpenedSource, source_for
 
@@ -190,3 +195,25 @@ def test_a_recording_over_http_is_read(media: Path, server: Server) -> None:
     with closing(open_address(f"http://127.0.0.1:{port}/clip.mp4", media)) as opened:
         assert (opened.paced, opened.stamped) == (True, True)
         assert sum(1 for _ in opened.container.decode(video=0)) == 30
+
+
+async def test_a_motion_jpeg_camera_plays_until_it_hangs_up(media: Path, server: Server) -> None:
+    parts = [
+        f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+        + jpeg
+        for jpeg in (encode_jpeg(picture) for picture in moving_pattern(40))
+    ]
+    head = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=frame\r\n\r\n"
+    port = server(head + b"\r\n".join(parts) + b"\r\n")
+    source = source_for(Secret(f"http://u:{CANARY}@127.0.0.1:{port}/video"), media_root=media)
+    frames = NewestFrames(asyncio.get_running_loop(), capacity=100)
+    reader = FrameReader(source, frames, DecodeSettings(), SystemThreadClock())
+    reader.start()
+    seen: set[tuple[int, ...]] = set()
+    with pytest.raises(SourceFailure) as caught:
+        async for frame in frames:
+            seen.add(frame.image.shape)
+    assert caught.value.reason == "ended"
+    assert await asyncio.to_thread(reader.join, 10)
+    assert seen == {(64, 96, 3)}
+    assert reader.counts.decoded >= 35
