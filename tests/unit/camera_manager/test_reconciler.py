@@ -66,6 +66,22 @@ async def test_a_camera_removed_while_the_manager_was_dead_is_erased_by_the_next
         assert site.place.erased == [CAMERA]
 
 
+async def test_each_change_of_state_is_written_once() -> None:
+    async with running_site() as site:
+        site.plane.put(CAMERA)
+        await settle()
+        assert site.plane.writes == 2  # the epoch and `starting`
+        await site.pass_time(20)
+        await crash(site)
+        assert site.plane.writes == 3  # `backoff`
+        await site.pass_time(20)
+        assert site.plane.writes == 5  # the epoch and `starting`
+        site.plane.put(CAMERA, wanted=False)
+        await site.pass_time(20)
+        assert site.plane.writes <= 7  # `stopping` where there was time for it, and `stopped`
+        assert site.status(CAMERA) == "stopped"
+
+
 async def test_nothing_is_written_while_nothing_changes() -> None:
     async with running_site() as site:
         site.plane.put(CAMERA)
