@@ -1,0 +1,1 @@
+"""What surrounds the services: how contracts are built, and the edge."""

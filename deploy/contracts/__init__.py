@@ -1,0 +1,1 @@
+"""Builds the contracts; run as ``python -m deploy.contracts``."""

@@ -1,10 +1,10 @@
 """Builds the contracts: generated Python in ``proto/gen``, and the image that buf checks.
 
-``python -m deploy.contracts generate`` writes ``proto/gen``; ``check`` fails where it is not what the
-protos say; ``lint`` and ``breaking`` run buf. The ``google/*`` and ``buf/*`` contracts that ours
-import come from pinned packages: googleapis-common-protos ships its sources, protovalidate ships
-its descriptor alone. So protoc compiles ours against that descriptor, and buf, which wants sources
-for every import, is given protoc's result instead of the files.
+``python -m deploy.contracts generate`` writes ``proto/gen``; ``check`` fails where it is not what
+the protos say; ``lint`` and ``breaking`` run buf. The ``google/*`` and ``buf/*`` contracts that
+ours import come from pinned packages: googleapis-common-protos ships its sources, protovalidate
+ships its descriptor alone. So protoc compiles ours against that descriptor, and buf, which wants
+sources for every import, is given protoc's result instead of the files.
 """
 
 import argparse
@@ -96,7 +96,8 @@ def breaking(against: str) -> int:
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)  # noqa: S603, S607
         old = _image(Path(folder) / "proto", "previous")
         new = _image(PROTO, "current")
-        return _buf("breaking", str(new), "--against", str(old), "--config", _image_config()).returncode
+        config = _image_config()
+        return _buf("breaking", str(new), "--against", str(old), "--config", config).returncode
 
 
 def _image(root: Path, name: str) -> Path:
@@ -119,7 +120,7 @@ def _image_config() -> str:
 
 def _write_validate_descriptor() -> Path:
     """Write protovalidate's own descriptor where protoc can read it, with what it imports."""
-    from protovalidate._gen.buf.validate import validate_pb  # noqa: PLC0415, PLC2701 the one place that has it
+    from protovalidate._gen.buf.validate import validate_pb  # noqa: PLC0415 a private module, needed here alone
 
     files = descriptor_pb2.FileDescriptorSet()
     files.file.append(
@@ -131,7 +132,9 @@ def _write_validate_descriptor() -> Path:
     return path
 
 
-def _protoc(imports: Path, arguments: list[str], *, with_sources: bool = True, root: Path = PROTO) -> None:
+def _protoc(
+    imports: Path, arguments: list[str], *, with_sources: bool = True, root: Path = PROTO
+) -> None:
     well_known = _package_folder("grpc_tools") / "_proto"
     google_api = _package_folder("google.api").parents[1]
     folders = [root, google_api, well_known] if with_sources else [google_api, well_known]
