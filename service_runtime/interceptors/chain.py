@@ -19,7 +19,7 @@ from service_runtime.authentication import TokenVerifier, set_current_caller
 from service_runtime.interceptors.authorization import authorize
 from service_runtime.interceptors.errors import abort, status_of
 from service_runtime.interceptors.request_id import REQUEST_ID_KEY, request_id_of
-from service_runtime.interceptors.validation import validate_request
+from service_runtime.interceptors.validation import telling_unreadable, validate_request
 from service_runtime.method_policy import MethodRule
 from service_runtime.metrics import RPC_SECONDS, RPC_STREAMS, RPC_TOTAL
 
@@ -68,7 +68,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
     def _wrap(self, call: _Call, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         codecs = {
-            "request_deserializer": handler.request_deserializer,
+            "request_deserializer": telling_unreadable(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
         if handler.unary_unary:
@@ -122,10 +122,10 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         if caller is not None:
             set_current_caller(caller)
             structlog.contextvars.bind_contextvars(subject=caller.subject)
-        if isinstance(request, Message):
-            validate_request(request)
-            return request
-        return _validated(request)
+        if isinstance(request, AsyncIterator):
+            return _validated(request)
+        validate_request(request)
+        return request
 
     @contextlib.asynccontextmanager
     async def _guarded(self, call: _Call, context: _Context) -> AsyncIterator[None]:

@@ -1,6 +1,6 @@
 """The server and its interceptor chain, called through real channels."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -241,6 +241,33 @@ async def test_each_message_of_a_stream_is_held_against_the_rules(
             while await call.read() is not grpc.aio.EOF:
                 pass
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+UNREADABLE = b"\x0a\x02\xff\xfe"  # field 1, a text that is not UTF-8
+
+
+async def test_bytes_that_are_no_message_are_the_callers_mistake(
+    server: Server, authority: TestAuthority
+) -> None:
+    service = "/dfip.control_plane.v1"
+    metadata = [("authorization", f"Bearer {authority.token('admin')}")]
+    worker = [("authorization", f"Bearer {authority.token('worker', camera_id='c', epoch=1)}")]
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        unary = channel.unary_unary(f"{service}.ControlPlaneService/GetCamera")
+        stream = channel.stream_stream(f"{service}.WorkerGatewayService/Connect")
+        calls: list[Awaitable[Any]] = [
+            unary(UNREADABLE, metadata=metadata),
+            stream(iter([UNREADABLE]), metadata=worker).read(),
+        ]
+        for call in calls:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call
+            assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert error_info(caught.value).reason == "REQUEST_UNREADABLE"
+            assert "DecodeError" not in str(caught.value.details())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unary(UNREADABLE)
+        assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_health_is_open_and_says_when_the_service_serves(server: Server) -> None:
