@@ -100,6 +100,13 @@ async def test_bad_json_is_400(client: httpx.AsyncClient, body: bytes) -> None:
     assert refusal(await client.post("/cameras", content=body))[:2] == (400, 3)
 
 
+@pytest.mark.parametrize("path", ["/cameras/%ff", "/cameras?page_token=%ff", "/cameras?status=%c0"])
+async def test_what_is_not_utf8_is_400(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert refusal(response)[:2] == (400, 3)
+    assert response.json()["details"][0]["reason"] == "REQUEST_UNREADABLE"
+
+
 async def test_an_unknown_query_is_400_and_named(client: httpx.AsyncClient) -> None:
     status, code, message = refusal(await client.get("/cameras", params={"nonsense": 1}))
     assert (status, code) == (400, 3)
