@@ -7,7 +7,7 @@ Making it takes seconds of one core, so it happens in a process of its own while
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from cli.failures import CommandFailed, ExitCode
@@ -39,12 +39,12 @@ def demo_clip_in_the_making() -> Iterator["ClipInTheMaking"]:
             stderr=subprocess.PIPE,
             text=True,
         )
-    try:
-        yield ClipInTheMaking(clip, process)
-    finally:
-        if process is not None:
-            process.kill()
-            process.communicate()
+    with process or nullcontext():
+        try:
+            yield ClipInTheMaking(clip, process)
+        finally:
+            if process is not None:
+                process.kill()
 
 
 class ClipInTheMaking:

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import socket
 import stat
 import tempfile
@@ -100,14 +101,17 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
         (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
         host, port = listening_address(wish.host, wish.http_port)
         runtime_dir = make_runtime_dir(data_dir)
-        yield Site(
-            data_dir=data_dir,
-            runtime_dir=runtime_dir,
-            media_root=media_root,
-            host=host,
-            http_port=port,
-            pack_id=wish.pack_id,
-        )
+        try:
+            yield Site(
+                data_dir=data_dir,
+                runtime_dir=runtime_dir,
+                media_root=media_root,
+                host=host,
+                http_port=port,
+                pack_id=wish.pack_id,
+            )
+        finally:
+            shutil.rmtree(runtime_dir, ignore_errors=True)
 
 
 def _usable_data_dir(path: Path) -> Path:

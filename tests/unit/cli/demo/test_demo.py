@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from cli.client.photos import Photo
+from cli.demo.clips import demo_clip_in_the_making
 from cli.demo.footage import ASTRONAUT, Subject, footage_of, subjects_of
 from cli.demo.journey import enrol, register_camera
 from cli.demo.rest import RestSite
@@ -39,6 +40,37 @@ def test_without_a_source_the_astronaut_is_watched(
         assert [subject.name for subject in footage.subjects] == [ASTRONAUT]
         assert not isinstance(footage.watched, str)
         assert footage.watched.wait() == tmp_path / "demo" / "astronaut-1.mp4"
+
+
+def test_the_demo_clip_is_made_once_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFIP_CACHE_DIR", str(tmp_path))
+    with demo_clip_in_the_making() as making:
+        clip = making.wait()
+        made = clip.stat()
+    with demo_clip_in_the_making() as making:
+        assert making.wait() == clip
+    assert clip.stat() == made
+    assert made.st_size > 100_000
+
+
+def test_a_clip_that_nobody_waits_for_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFIP_CACHE_DIR", str(tmp_path))
+    with demo_clip_in_the_making():
+        pass
+    assert not list(tmp_path.rglob("*.mp4"))
+
+
+def test_a_cache_that_cannot_be_written_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DFIP_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(CommandFailed, match="DFIP_CACHE_DIR"), demo_clip_in_the_making():
+        pass
 
 
 def test_a_file_brings_its_folder_and_a_url_does_not(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_an_open_site_has_its_folders_closed_to_others(tmp_path: Path) -> None:
         assert site.runtime_dir.stat().st_mode & 0o777 == 0o700
         assert site.url == f"http://127.0.0.1:{site.http_port}"
         assert 0 < site.http_port < 65536
+    assert not site.runtime_dir.exists()
 
 
 def test_a_data_folder_below_a_file_is_refused(tmp_path: Path) -> None:
