@@ -154,14 +154,15 @@ class ControlPlane:
             ) from error
         after = await self._switchboard.start()
         await self._server.start()
-        lifecycle.stack.push_async_callback(self._stop_serving)
+        lifecycle.stack.push_async_callback(self.stop)
         lifecycle.spawn("gateway-switchboard", self._switchboard.run(after))
         lifecycle.spawn("blob-remover", self._remover.run())
         lifecycle.spawn("retention", self.retention.run())
         lifecycle.spawn("token-refresh", self._tokens.run())
         await self._server.set_serving(serving=True)
 
-    async def _stop_serving(self) -> None:
+    async def stop(self) -> None:
+        """End streams, so that clients connect again at once, then calls."""
         await self._server.set_serving(serving=False)
         self.feed.close()
         self._switchboard.close(

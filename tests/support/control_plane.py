@@ -44,6 +44,10 @@ class RunningControlPlane:
         """Whether one of its root tasks has crashed."""
         return self._lifecycle.stopping.is_set()
 
+    async def stop_serving(self) -> None:
+        """Stop as the service does, before clients are closed."""
+        await self.control_plane.stop()
+
     def token(
         self,
         role: str = "admin",
