@@ -48,6 +48,8 @@ class CameraWatch:
             for response in _snapshot(states, after):
                 yield response
         else:
+            async with self._database.read() as session:
+                await self._feed.require_kept(session, after)
             yield WatchCamerasResponse(snapshot_complete=True, resume_token=after.encode())
         batches = self._feed.subscribe(after, tick_s=HEARTBEAT_TICK_S)
         async with contextlib.aclosing(batches):

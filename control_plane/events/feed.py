@@ -58,6 +58,24 @@ class ChangeFeed:
         feed = await _feed_row(session)
         return ResumeToken(feed_id=feed.feed_id, sequence=await _head_sequence(session, feed))
 
+    async def require_kept(self, session: AsyncSession, position: ResumeToken) -> int:
+        """Return the newest sequence number, where everything after ``position`` is kept.
+
+        A watch asks before it says anything to a watcher that comes back.
+
+        Raises:
+            OutOfRange: ``RESUME_TOKEN_EXPIRED``.
+        """
+        feed = await _feed_row(session)
+        head = await _head_sequence(session, feed)
+        known = feed.compacted_through <= position.sequence <= head
+        if position.feed_id != feed.feed_id or not known:
+            raise OutOfRange(
+                "RESUME_TOKEN_EXPIRED",
+                "What follows this resume token is not kept any more; start without one.",
+            )
+        return head
+
     async def subscribe(
         self, after: ResumeToken | None = None, *, tick_s: float | None = None
     ) -> AsyncGenerator[FeedBatch]:
@@ -99,14 +117,7 @@ class ChangeFeed:
 
     async def _pull(self, position: ResumeToken) -> tuple[tuple[EventRow, ...], int]:
         async with self._database.read() as session:
-            feed = await _feed_row(session)
-            head = await _head_sequence(session, feed)
-            known = feed.compacted_through <= position.sequence <= head
-            if position.feed_id != feed.feed_id or not known:
-                raise OutOfRange(
-                    "RESUME_TOKEN_EXPIRED",
-                    "What follows this resume token is not kept any more; start without one.",
-                )
+            head = await self.require_kept(session, position)
             rows = await session.scalars(
                 select(EventRow)
                 .where(EventRow.sequence > position.sequence)

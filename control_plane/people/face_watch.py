@@ -49,6 +49,9 @@ class FaceWatch:
                 after = await self._feed.head(session)
             async for chunk in self._snapshot(pack_id):
                 yield WatchFacesResponse(added=chunk)
+        else:
+            async with self._database.read() as session:
+                await self._feed.require_kept(session, after)
         yield _checkpoint(after)
         told = after.sequence
         batches = self._feed.subscribe(after)

@@ -33,9 +33,11 @@ class SightingWatch:
         Raises:
             OutOfRange: ``RESUME_TOKEN_EXPIRED``.
         """
-        if after is None:
-            async with self._database.read() as session:
+        async with self._database.read() as session:
+            if after is None:
                 after = await self._feed.head(session)
+            else:
+                await self._feed.require_kept(session, after)
         yield WatchSightingsResponse(resume_token=after.encode())
         told = after.sequence
         batches = self._feed.subscribe(after)

@@ -109,6 +109,13 @@ class Reports:
         await self.connect(str(uuid.uuid4()))
         self.sequence = 0
 
+    async def delete_camera(self) -> None:
+        """Remove the camera."""
+        cameras = control_plane_service_pb2_grpc.ControlPlaneServiceStub(self.site.channel("admin"))
+        await cameras.DeleteCamera(
+            control_plane_service_pb2.DeleteCameraRequest(camera_id=self.camera_id)
+        )
+
     async def connect(self, session_id: str) -> None:
         """Open a stream, for a new session or one that was cut off."""
         self.session_id = session_id
