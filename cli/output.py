@@ -57,12 +57,18 @@ class Output:
         else:
             _print_table(items, columns)
 
-    def line(self, item: T, columns: Sequence[Column[T]]) -> None:
-        """Print one thing of a stream: one line, whether JSON, tab-separated or for people."""
+    def line(
+        self,
+        item: T,
+        columns: Sequence[Column[T]],
+        *,
+        sentence: Callable[[T], str] | None = None,
+    ) -> None:
+        """Print one thing of a stream in one line: JSON, values, or a sentence for people."""
         if self.as_json:
             _print(json.dumps(to_json(item), ensure_ascii=False))
-        elif sys.stdout.isatty():
-            _print("  ".join((column.shown or column.value)(item) for column in columns))
+        elif sentence is not None and sys.stdout.isatty():
+            _print(sentence(item))
         else:
             _print("\t".join(column.value(item).translate(_ESCAPES) for column in columns))
 

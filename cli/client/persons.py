@@ -14,7 +14,7 @@ from cli.client.times import full_time, short_time
 from cli.failures import CommandFailed
 from cli.output import Column, Output
 from cli.talk import Talk
-from dfip.control_plane.v1 import face_pb2, person_pb2, person_service_pb2, person_service_pb2_grpc
+from dfip.control_plane.v1 import person_pb2, person_service_pb2, person_service_pb2_grpc
 
 _ENROL_S = 60.0  # a large photograph on a busy machine
 
@@ -40,9 +40,25 @@ RECEIPT: tuple[Column[person_pb2.ErasureReceipt], ...] = (
 
 
 async def add_person(
-    access: Access, output: Output, talk: Talk, *, name: str, photos: Sequence[Photo]
+    access: Access,
+    output: Output,
+    talk: Talk,
+    *,
+    name: str,
+    photos: Sequence[Photo],
+    face_index: int | None = None,
+    force: bool = False,
 ) -> None:
     """Register a person and enrol each photograph; a person without a face is not kept.
+
+    Args:
+        access: the site.
+        output: prints the person.
+        talk: says how each photograph fared.
+        name: what to call the person.
+        photos: read already.
+        face_index: which face where there are several, 0 is the largest; None wants just one.
+        force: enrol poor faces too, and those that seem to be somebody else's.
 
     Raises:
         CommandFailed: a photograph was refused; a sentence for each.
@@ -56,7 +72,13 @@ async def add_person(
         person_id = created.data.id
         for photo in photos:
             try:
-                face = await _add_face(stub, person_id, photo)
+                request = person_service_pb2.AddFaceRequest(
+                    person_id=person_id,
+                    image=httpbody_pb2.HttpBody(content_type=photo.content_type, data=photo.data),
+                    face_index=face_index,
+                    force=force,
+                )
+                face = (await stub.AddFace(request, timeout=_ENROL_S)).data
                 talk.say(f"{photo.path}: enrolled, quality {face.quality.score:.2f}")
             except grpc.aio.AioRpcError as error:
                 failure = command_failure(error, access.server)
@@ -91,18 +113,6 @@ async def remove_person(access: Access, output: Output, *, person: str) -> None:
             person_service_pb2.DeletePersonRequest(person_id=await person_id_of(channel, person))
         )
     output.record(answer.data, RECEIPT)
-
-
-async def _add_face(
-    stub: person_service_pb2_grpc.PersonServiceStub, person_id: str, photo: Photo
-) -> face_pb2.Face:
-    request = person_service_pb2.AddFaceRequest(
-        person_id=person_id,
-        image=httpbody_pb2.HttpBody(content_type=photo.content_type, data=photo.data),
-    )
-    answer = await stub.AddFace(request, timeout=_ENROL_S)
-    face: face_pb2.Face = answer.data
-    return face
 
 
 def _refusal(name: str, refused: Sequence[CommandFailed], *, kept: bool) -> CommandFailed:

@@ -46,7 +46,9 @@ def command_failure(error: grpc.aio.AioRpcError, server: str) -> CommandFailed:
         violations = error_details_pb2.BadRequest()
         if detail.Unpack(violations):
             sentence += "".join(
-                f"\n  {v.field}: {v.description}" for v in violations.field_violations
+                f"\n  {v.field}: {v.description}"
+                for v in violations.field_violations
+                if v.description not in status.message
             )
         elif detail.Is(request.DESCRIPTOR):
             detail.Unpack(request)

@@ -15,8 +15,6 @@ from dfip.control_plane.v1 import sighting_pb2, sighting_service_pb2, sighting_s
 _LARGEST_PAGE = 1000
 _RECONNECT_S = 1.0
 
-_NO_NAME = {"unknown": "unknown"}
-
 
 def sighting_columns(names: dict[str, str]) -> tuple[Column[sighting_pb2.Sighting], ...]:
     """Return how sightings are shown; `names` has the name of each camera by its id."""
@@ -49,10 +47,12 @@ def sighting_columns(names: dict[str, str]) -> tuple[Column[sighting_pb2.Sightin
 
 def describe_sighting(sighting: sighting_pb2.Sighting, names: dict[str, str]) -> str:
     """Return a sighting as one line for people."""
-    score = f"score {sighting.score:.3f}, threshold {sighting.threshold:.3f}"
+    camera = names.get(sighting.camera_id, sighting.camera_id)
+    margin = f"{sighting.margin:.3f}" if sighting.HasField("margin") else "-"
     return (
-        f"{short_time(sighting.started_at)}  {names.get(sighting.camera_id, sighting.camera_id)}  "
-        f"{sighting.decision:<7}  {_person(sighting) or '-'}  ({score}, {sighting.frames} frames)"
+        f"{short_time(sighting.started_at)}  {camera:<16}  {sighting.decision:<7}  "
+        f"{_person(sighting) or '-':<20}  score {sighting.score:.3f}  "
+        f"threshold {sighting.threshold:.3f}  margin {margin}  frames {sighting.frames}"
     )
 
 
@@ -93,7 +93,7 @@ async def follow_sightings(
                 continue
             if sighting.camera_id not in names:
                 names.update(await camera_names(channel))
-            output.line(sighting, columns)
+            output.line(sighting, columns, sentence=lambda s: describe_sighting(s, names))
             printed += 1
             if limit is not None and printed >= limit:
                 return

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """How one service is: `serving` or `away`, and what it says of itself."""
+    """How one service is: `serving`, `away` or `closed` to this caller; what it says of itself."""
 
     name: str
     state: str
@@ -85,12 +85,15 @@ async def show_status(access: Access, output: Output, talk: Talk) -> None:
     _print(output, talk, services, seen_workers, seen_cameras)
     failures = [a for a in (cameras, workers, gallery) if isinstance(a, CommandFailed)]
     if failures:
-        away = all(failure.code == ExitCode.UNAVAILABLE for failure in failures)
-        raise CommandFailed(
-            failures[0].sentence if len(failures) == len(services) else "Not every service serves.",
-            code=ExitCode.UNAVAILABLE if away else failures[0].code,
-            request_id=failures[0].request_id,
-        )
+        raise failures[0] if len(failures) == 1 else _one_of(failures)
+
+
+def _one_of(failures: list[CommandFailed]) -> CommandFailed:
+    """Return what tells most: all the same sentence, or that it is not one alone."""
+    first = failures[0]
+    if any(failure.sentence != first.sentence for failure in failures):
+        return CommandFailed("Several services are away; see above.", code=ExitCode.UNAVAILABLE)
+    return first
 
 
 def _print(
@@ -128,5 +131,6 @@ async def _ask(call: Awaitable[T], access: Access) -> T | CommandFailed:
 
 def _state(name: str, answer: Any, detail: Any) -> ServiceState:  # noqa: ANN401 - any answer
     if isinstance(answer, CommandFailed):
-        return ServiceState(name=name, state="away", detail=answer.sentence)
+        state = "closed" if answer.code == ExitCode.NOT_ALLOWED else "away"
+        return ServiceState(name=name, state=state, detail=answer.sentence)
     return ServiceState(name=name, state="serving", detail=detail(answer))

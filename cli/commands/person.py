@@ -22,6 +22,22 @@ def add(
             show_default=False,
         ),
     ],
+    *,
+    face_index: Annotated[
+        int | None,
+        typer.Option(
+            "--face-index",
+            min=0,
+            max=1000,
+            metavar="N",
+            help="Which face, where a photograph shows several: 0 is the largest.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Enrol a face that is poor or seems to be somebody else's."),
+    ] = False,
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
@@ -41,6 +57,8 @@ def add(
             Talk(),
             name=name,
             photos=pictures,
+            face_index=face_index,
+            force=force,
         )
     )
 

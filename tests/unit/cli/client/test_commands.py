@@ -208,8 +208,9 @@ async def test_status_shows_what_is_there_and_what_is_away(capsys: Captured) -> 
     world = World(manager_away=True)
     world.add_camera("door")
     async with serving(world) as access:
-        with pytest.raises(CommandFailed, match="Not every service serves"):
+        with pytest.raises(CommandFailed, match="Several services are away") as failed:
             await show_status(access, JSON, Talk())
+    assert failed.value.code == ExitCode.UNAVAILABLE
     shown = json.loads(capsys.readouterr().out)
     states = {service["name"]: service["state"] for service in shown["services"]}
     assert states == {
