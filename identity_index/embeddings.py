@@ -14,7 +14,7 @@ from dfip.identity_index.v1 import embedding_pb2
 from service_runtime.errors import FailedPrecondition, InvalidArgument
 
 MOST_ROWS = 256
-_UNIT_TOLERANCE = 1e-2  # float16 storage and averaging of two unit vectors' rounding stay inside
+_UNIT_TOLERANCE = 1e-2  # rounding to float16 on the way stays inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

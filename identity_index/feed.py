@@ -84,7 +84,6 @@ class GalleryFeed:
         request = person_service_pb2.WatchFacesRequest(
             resume_token=self._resume_token, pack_id=self._space.pack_id
         )
-        self._building = None
         if not self._resume_token:  # half a snapshot is worth nothing: tokens start at its end
             self._building = self._search_loop.new_gallery()
             self._removed_while_building.clear()

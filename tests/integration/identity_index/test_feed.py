@@ -149,8 +149,9 @@ async def test_a_face_deleted_during_a_rebuild_is_gone_at_once_and_stays_gone(
     again.tell(SPACE, added=FACES[:10], removed=["f5", "f25"], revision=40, complete=False)
     # whatever still comes of the snapshot was read before the removal
     again.tell(SPACE, added=FACES[20:30], revision=40, complete=False)
-    while (found := await found_faces(index)) & {"f5", "f25"}:
-        pass  # nothing else tells that a part of a snapshot has been taken
+    async with asyncio.timeout(20):  # nothing else tells that a part of a snapshot has been taken
+        while (found := await found_faces(index)) & {"f5", "f25"}:
+            await settle()
     assert found == ids(FACES[:30]) - {"f5", "f25"}
     assert index.search_loop.state is not None
     assert index.search_loop.state.revision == 30
