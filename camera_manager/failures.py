@@ -76,9 +76,9 @@ def recalled(row: RuntimeRow, *, now: float, wall: datetime) -> Failures:
     The wait goes on where it was left, but never longer than a fresh one could be; a camera that
     was given up is tried again, because the settings may be other ones now.
     """
-    if row.worker_status not in {"backoff", "starting"}:
+    if row.worker_status not in {"backoff", "pending", "starting"}:
         return NO_FAILURES
-    if row.worker_status == "starting" or row.next_retry_at is None:
+    if row.worker_status != "backoff" or row.next_retry_at is None:
         return Failures(count=row.error_count, reason=row.failure_reason)
     left = min(max((row.next_retry_at - wall).total_seconds(), 0.0), _LONGEST_WAIT_S)
     return Failures(

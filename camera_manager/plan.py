@@ -174,7 +174,6 @@ def starting_report(worker: ObservedWorker, failures: Failures) -> WorkerReport:
         camera_id=worker.camera_id,
         epoch=worker.epoch,
         worker_status="starting",
-        failure_reason=failures.reason,
         error_count=failures.count,
         observed_generation=worker.generation,
     )

@@ -149,6 +149,7 @@ class Reconciler:
                 "This camera is disabled, so it has no worker; enable it first.",
                 camera_id=camera_id,
             )
+        _log.info("worker.restarting", camera_id=camera_id)
         memory = self._memory_of(camera_id, camera)
         memory.failures = without_wait(memory.failures)
         await self._runtime.stop(camera_id, reason="restart", grace_s=planning.GRACE_S)

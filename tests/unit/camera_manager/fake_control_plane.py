@@ -172,6 +172,9 @@ class FakeControlPlane(control_plane_service_pb2_grpc.ControlPlaneServiceService
             raise FailedPrecondition("CAMERA_NOT_ENABLED", "This camera is disabled.")
         self.writes += 1
         camera.epoch += 1
+        camera.row.worker_status = "pending"
+        camera.row.health_status = "unknown"
+        camera.row.ClearField("next_retry_at")
         self._announce(request.camera_id)
         return contract.IssueWorkerTokenResponse(
             token=f"token-of-{request.camera_id}-{camera.epoch}", epoch=camera.epoch

@@ -82,6 +82,7 @@ def test_a_retry_keeps_the_count() -> None:
         (RuntimeRow(worker_status="running", error_count=4), 0, None),
         (RuntimeRow(worker_status="stopped", error_count=4), 0, None),
         (RuntimeRow(worker_status="failed", error_count=4), 0, None),
+        (RuntimeRow(worker_status="pending", error_count=4), 4, None),
         (RuntimeRow(worker_status="starting", error_count=4), 4, None),
         (RuntimeRow(worker_status="backoff", error_count=4), 4, None),
         (
