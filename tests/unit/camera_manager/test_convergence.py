@@ -6,7 +6,7 @@ The place fails the test by itself when a second worker of a camera is started b
 import asyncio
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from camera_manager.runtimes.port import EndKind
@@ -115,7 +115,7 @@ def check(site: Site) -> None:
         assert camera.row.worker_status == ("running" if camera.wanted else "stopped")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.sampled_from(EVENTS), st.integers(0, 2), st.sampled_from([0, 1, 5, 20])),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from camera_manager.cameras import CameraView, Link, RuntimeRow
@@ -21,6 +21,10 @@ from camera_manager.plan import (
     plan,
 )
 from camera_manager.runtimes.port import EndKind, ObservedWorker
+
+# what is slow here is the machine, at times
+calmly = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 NOW = 1000.0
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
@@ -184,6 +188,7 @@ def any_plan(
     return plan(camera=camera, worker=worker, failures=failures, link=link, now=now)
 
 
+@calmly
 @given(st.none() | views, st.none() | workers, failures_of, links, times)
 def test_no_second_worker_no_unwanted_one_and_no_busy_waiting(
     camera: CameraView | None,
@@ -205,6 +210,7 @@ def test_no_second_worker_no_unwanted_one_and_no_busy_waiting(
         assert decided.action.until > now
 
 
+@calmly
 @given(views, st.none() | workers, failures_of, links, times)
 def test_a_record_that_took_the_report_asks_for_no_other(
     camera: CameraView,
@@ -228,6 +234,7 @@ def test_a_record_that_took_the_report_asks_for_no_other(
     assert again.report is None
 
 
+@calmly
 @given(views, workers, failures_of, links, times)
 def test_a_worker_is_killed_for_silence_only_on_fresh_knowledge(
     camera: CameraView, worker: ObservedWorker, failures: Failures, link: Link, now: float

@@ -2,11 +2,14 @@
 
 import asyncio
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from camera_manager.work_queue import WorkQueue
 from tests.support.virtual_clock import VirtualClock, settle
+
+# what is slow here is the machine, at times
+calmly = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 async def test_a_key_that_was_added_often_comes_once() -> None:
@@ -76,6 +79,7 @@ async def test_a_closed_queue_leaves_no_timers() -> None:
     assert len(queue) == 0
 
 
+@calmly
 @given(
     st.lists(
         st.tuples(st.sampled_from(["add", "later", "take", "done", "wait"]), st.integers(0, 3)),
