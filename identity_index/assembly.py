@@ -15,7 +15,6 @@ from dfip.identity_index.v1 import (
 from face_engine.engine import open_engine
 from face_engine.errors import AcceleratorUnavailable, PackError
 from face_engine.packs import ModelPack, resolve_pack
-from face_engine.pictures import MAX_BYTES
 from face_engine.preparation import is_prepared
 from identity_index.embeddings import EmbeddingSpace
 from identity_index.feed import GalleryFeed
@@ -28,11 +27,11 @@ from service_runtime.backoff import Backoff
 from service_runtime.clients import FileToken, open_channel
 from service_runtime.clock import SystemClock
 from service_runtime.lifecycle import Lifecycle, StartError
+from service_runtime.limits import PICTURE_MAX_MESSAGE_BYTES
 from service_runtime.server import Binding, Server
 from service_runtime.settings import load_settings
 
 ROOM = "identity_index"
-MAX_MESSAGE_BYTES = MAX_BYTES + 2 * 1024 * 1024
 _STOP_GRACE_S = 1.0  # streams of workers never end by themselves
 
 
@@ -85,7 +84,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         verifier=TokenVerifier(settings.jwks_file, clock),
         clock=clock,
         reflection=settings.reflection,
-        max_message_bytes=MAX_MESSAGE_BYTES,
+        max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
     )
     stack.push_async_callback(server.stop, _STOP_GRACE_S)
     await server.start()

@@ -100,12 +100,12 @@ class GalleryFeed:
         served = self._search_loop.served
         if self._building is not None:
             await self._take_of_snapshot(message, self._building, served)
-        elif served is not None and message.snapshot_complete:
+        elif served is not None and _is_checkpoint(message):
             await self._search_loop.publish(served, self._change(message), message.revision)
         elif served is not None:
             # part of a change too large for one message; its end tells the revision
             await self._search_loop.change(served, self._change(message))
-        if message.snapshot_complete:
+        if _is_checkpoint(message):
             self._resume_token = message.resume_token
 
     async def _take_of_snapshot(
@@ -119,7 +119,7 @@ class GalleryFeed:
             self._removed_while_building.update(change.discard)
             if served is not None:
                 await self._search_loop.change(served, Change(discard=change.discard))
-        if not message.snapshot_complete:
+        if not _is_checkpoint(message):
             await self._search_loop.change(building, change)
             return
         last = Change(put=change.put, discard=tuple(self._removed_while_building))
@@ -154,6 +154,11 @@ class GalleryFeed:
             yield GalleryFace(
                 face_id=face.face_id, person_id=face.person_id, embedding=embeddings[0]
             )
+
+
+def _is_checkpoint(message: person_service_pb2.WatchFacesResponse) -> bool:
+    """Tell whether everything up to its revision has been told, so that it can be resumed from."""
+    return message.snapshot_complete and bool(message.resume_token)
 
 
 def _reason_of(error: grpc.aio.AioRpcError) -> str:

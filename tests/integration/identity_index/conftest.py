@@ -14,7 +14,6 @@ from dfip.identity_index.v1 import identity_index_service_pb2_grpc as index_grpc
 from face_engine.engine import open_engine
 from face_engine.packs import resolve_pack
 from face_engine.preparation import prepare_pack
-from identity_index.assembly import MAX_MESSAGE_BYTES
 from identity_index.embeddings import EmbeddingSpace
 from identity_index.feed import GalleryFeed
 from identity_index.photographs import PhotographDesk
@@ -24,6 +23,7 @@ from service_runtime.authentication import TokenVerifier
 from service_runtime.backoff import Backoff
 from service_runtime.clients import StaticToken, open_channel
 from service_runtime.clock import Clock, SystemClock
+from service_runtime.limits import PICTURE_MAX_MESSAGE_BYTES
 from service_runtime.secret import Secret
 from service_runtime.server import Binding, Server
 from tests.integration.identity_index.scripted_faces import ScriptedFaces
@@ -119,14 +119,14 @@ async def index(
         ],
         verifier=TokenVerifier(authority.jwks_file, clock),
         clock=clock,
-        max_message_bytes=MAX_MESSAGE_BYTES,
+        max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
     )
     await server.start()
     channels = [
         open_channel(
             server.address,
             token=StaticToken(Secret(authority.token(role))),
-            max_message_bytes=MAX_MESSAGE_BYTES,
+            max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
         )
         for role in ("worker", "control_plane", "operator")
     ]

@@ -160,8 +160,9 @@ async def test_a_face_deleted_during_a_rebuild_is_gone_at_once_and_stays_gone(
     assert await found_faces(index) == ids(FACES[:30]) - {"f5", "f25"}
 
 
+@pytest.mark.parametrize("complete", [True, False])
 async def test_a_change_too_large_for_one_message_is_taken_in_parts(
-    control_plane: ControlPlane, index: Index
+    control_plane: ControlPlane, index: Index, complete: bool
 ) -> None:
     call = await control_plane.faces.next_call()
     call.tell(SPACE, added=FACES[:10], revision=10)
@@ -174,7 +175,8 @@ async def test_a_change_too_large_for_one_message_is_taken_in_parts(
                 embedding=SPACE.write(face.embedding[None]),
             )
             for face in FACES[10:20]
-        ]
+        ],
+        snapshot_complete=complete,  # parts have neither revision nor token, whatever they say here
     )
     call.tell_message(parts)
     call.break_with(Unavailable("AWAY", "The control plane is stopping."))
