@@ -11,7 +11,7 @@ that a write transaction never finds out half-way that another one was first.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -135,13 +135,16 @@ class Database:
     async def write(self) -> AsyncIterator[Transaction]:
         """Open a write transaction; the writers of this process queue up for it."""
         assert self._writer is not None, "the database is not open"  # noqa: S101 - a defect
-        async with self._writing, AsyncSession(self._writer, expire_on_commit=False) as session:
+        async with self._writing:
+            session = AsyncSession(self._writer, expire_on_commit=False)
             tx = Transaction(session, self._clock.now())
             try:
-                async with session.begin():
-                    yield tx
+                await session.begin()
+                yield tx
+                await _to_its_end(session.commit())
             finally:
-                # also when cancelled: the commit may have happened by then, and a hint is cheap
+                await _to_its_end(session.close())
+                # also when cancelled: the commit may have happened, and a hint costs nothing
                 if tx.has_events:
                     self.committed.notify()
 
@@ -161,11 +164,26 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Open a read transaction, which sees one moment of the database."""
         assert self._readers is not None, "the database is not open"  # noqa: S101 - a defect
-        async with (
-            AsyncSession(self._readers, expire_on_commit=False) as session,
-            session.begin(),
-        ):
+        session = AsyncSession(self._readers, expire_on_commit=False)
+        try:
+            await session.begin()
             yield session
+        finally:
+            await _to_its_end(session.close())
+
+
+async def _to_its_end(step: Coroutine[Any, Any, None]) -> None:
+    """Let a step finish although the caller was cancelled; the cancellation comes after it.
+
+    Callers leave at any moment. A commit or a rollback that is cut off half-way would leave its
+    outcome open and its connection unusable.
+    """
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _prepare(engine: AsyncEngine, *, begin: str, query_only: bool = False) -> None:

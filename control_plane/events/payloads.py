@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from control_plane.cameras.mapping import json_message
 from control_plane.cameras.model import STATUS_OF
 from control_plane.cameras.tables import CameraRow
 from control_plane.runtime.mapping import runtime_message, timestamp
@@ -27,10 +28,10 @@ def camera_payload(row: CameraRow) -> dict[str, Any]:
         desired_state=row.desired_state,
         location=row.location,
         description=row.description,
+        metadata=json_message(row.extra),
         created_at=timestamp(row.created_at),
         updated_at=timestamp(row.updated_at),
     )
-    message.metadata.update(row.extra)
     return _as_json(message)
 
 

@@ -73,8 +73,8 @@ async def test_creates_a_camera_as_documented(site: Site) -> None:
 
 
 async def test_a_camera_is_created_stopped_unless_it_says_otherwise(site: Site) -> None:
-    for wish, expected in (({}, "stopped"), ({"status": "enabled"}, "running")):
-        request = pb.CreateCameraRequest(name="a", connection_string=RTSP, **wish)
+    for status, expected in (("", "stopped"), ("enabled", "running")):
+        request = pb.CreateCameraRequest(name="a", connection_string=RTSP, status=status)
         assert (await site.cameras().CreateCamera(request)).data.desired_state == expected
 
 

@@ -63,6 +63,7 @@ async def test_a_reader_cannot_write(database: Database) -> None:
     with pytest.raises(OperationalError):
         async with database.read() as session:
             (await session.get_one(FeedRow, 1)).compacted_through = 1
+            await session.flush()
 
 
 async def test_a_commit_wakes_who_waits(database: Database) -> None:
