@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 _ENVOY = re.compile(r"^\[[^\]]*\]\[\d+\]\[(?P<level>\w+)\]\[[^\]]*\] (?:\[[^\]]*\] )?(?P<text>.*)$")
 _LEVELS = {"warn": "warning", "warning": "warning", "error": "error", "critical": "error"}
-_NOT_SHOWN = {"event", "level", "timestamp", "room", "logger", "exception", "exc_info"}
+_NOT_SHOWN = {"event", "level", "timestamp", "room", "logger", "module", "exception", "exc_info"}
 _LONGEST = 400
 
 

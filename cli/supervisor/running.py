@@ -24,6 +24,7 @@ from cli.talk import Talk, Tone
 from service_runtime.clock import SystemClock
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_QUIET_S = 30.0
 
 T = TypeVar("T")
 
@@ -59,11 +60,18 @@ class RunningMesh:
 @asynccontextmanager
 async def running_mesh(site: Site, talk: Talk) -> AsyncIterator[RunningMesh]:
     """Hold the mesh: `start` starts it, and no process of it is left after the block."""
+    clock = SystemClock()
+    said_at: dict[tuple[str, str], float] = {}
 
     def echo(name: str, line: LogLine) -> None:
         # services that look for each other at the start and at the end warn of what is no trouble
         if line.level != "error" and not (supervision.settled and not supervision.stopping):
             return
+        # a service that tries again and again says so as often; once is enough for people
+        now, topic = clock.monotonic(), (name, line.text.partition(" ")[0])
+        if line.level != "error" and now - said_at.get(topic, -_QUIET_S) < _QUIET_S:
+            return
+        said_at[topic] = now
         tone: Tone = "error" if line.level == "error" else "warning"
         talk.say(f"{_now()} {name} {line.level}: {line.text}", tone)
 
@@ -78,7 +86,7 @@ async def running_mesh(site: Site, talk: Talk) -> AsyncIterator[RunningMesh]:
 
     adopt_orphans()
     async with supervise(
-        mesh_children(site), logs_dir=site.logs_dir, tell=tell, echo=echo, clock=SystemClock()
+        mesh_children(site), logs_dir=site.logs_dir, tell=tell, echo=echo, clock=clock
     ) as supervision:
         yield RunningMesh(site, supervision)
 
