@@ -61,7 +61,7 @@ class Enrolment:
     async def _refuse_somebody_elses(
         self, person_id: str, embedding: Embedding, match_threshold: float
     ) -> None:
-        revision = await self._store.newest_revision()
+        revision = await self._store.newest_revision(embedding.pack_id)
         if revision == 0:
             return
         close = matching_others(

@@ -23,18 +23,16 @@ from service_runtime.resume_tokens import ResumeToken
 
 _CHUNK: Final = 256
 _QUIET_EVENTS: Final = 1000
+_FACE_EVENTS: Final = ("face.added", "face.removed")
 
 
 class FaceWatch:
     """Streams the enrolled faces of a model pack."""
 
-    def __init__(
-        self, database: Database, feed: ChangeFeed, store: PersonStore, chunk: int = _CHUNK
-    ) -> None:
+    def __init__(self, database: Database, feed: ChangeFeed, store: PersonStore) -> None:
         self._database = database
         self._feed = feed
         self._store = store
-        self._chunk = chunk
 
     async def watch(
         self, *, pack_id: str, after: ResumeToken | None
@@ -57,18 +55,18 @@ class FaceWatch:
         batches = self._feed.subscribe(after)
         async with contextlib.aclosing(batches):
             async for batch in batches:
-                added, removed = await self._changes(batch.events, pack_id)
+                of_faces = [event for event in batch.events if event.type in _FACE_EVENTS]
                 # events of other kinds move the token too, so that it does not grow old
-                quiet = batch.resume_token.sequence - told < _QUIET_EVENTS
-                if not added and not removed and quiet:
+                if not of_faces and batch.resume_token.sequence - told < _QUIET_EVENTS:
                     continue
+                added, removed = await self._changes(of_faces, pack_id)
                 told = batch.resume_token.sequence
-                for start in range(self._chunk, len(added), self._chunk):
+                for start in range(_CHUNK, len(added), _CHUNK):
                     yield WatchFacesResponse(
-                        added=added[start : start + self._chunk], snapshot_complete=True
+                        added=added[start : start + _CHUNK], snapshot_complete=True
                     )
                 message = _checkpoint(batch.resume_token)
-                message.added.extend(added[: self._chunk])
+                message.added.extend(added[:_CHUNK])
                 message.removed_face_ids.extend(removed)
                 yield message
 
@@ -77,7 +75,7 @@ class FaceWatch:
     ) -> AsyncIterator[Sequence[person_service_pb2.EnrolledFace]]:
         last = ""
         while True:
-            page = await self._store.enrolled_after(last, pack_id=pack_id, limit=self._chunk)
+            page = await self._store.enrolled_after(last, pack_id=pack_id, limit=_CHUNK)
             if not page:
                 return
             yield _messages(page)

@@ -180,10 +180,11 @@ class PersonStore:
         query = _with_embeddings().where(FaceRow.pack_id == pack_id, FaceRow.id.in_(face_ids))
         return await self._enrolled(query.order_by(FaceRow.revision))
 
-    async def newest_revision(self) -> int:
-        """Return the revision of the face that was enrolled last; 0 where there is none."""
+    async def newest_revision(self, pack_id: str) -> int:
+        """Return the revision of the pack's face that was enrolled last; 0 where there is none."""
+        query = select(func.max(FaceRow.revision)).where(FaceRow.pack_id == pack_id)
         async with self._database.read() as session:
-            return await session.scalar(select(func.max(FaceRow.revision))) or 0
+            return await session.scalar(query) or 0
 
     async def holders(self, face_ids: Collection[str]) -> dict[str, Person]:
         """Return the person of each of the faces that are still there."""

@@ -44,7 +44,7 @@ class FaceRow(Base):
     __table_args__ = (
         Index(None, "person_id", "revision"),
         Index(None, "pack_id", "id"),
-        Index(None, "revision"),
+        Index(None, "pack_id", "revision"),
     )
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)

@@ -189,7 +189,7 @@ def upgrade() -> None:
     op.create_index("ix_faces_pack_id_id", "faces", ["pack_id", "id"])
     op.create_index("ix_faces_person_id_revision", "faces", ["person_id", "revision"])
     op.create_index("ix_faces_portrait_blob_id", "faces", ["portrait_blob_id"])
-    op.create_index("ix_faces_revision", "faces", ["revision"])
+    op.create_index("ix_faces_pack_id_revision", "faces", ["pack_id", "revision"])
     op.create_table(
         "sighting_candidates",
         sa.Column("sighting_id", sa.String(length=36), nullable=False),

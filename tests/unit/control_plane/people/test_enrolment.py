@@ -1,12 +1,11 @@
 """Which photographs become an enrolled face, and what the others are told."""
 
 import asyncio
-import math
 
 import grpc
 import pytest
 
-from control_plane.people.model import MOST_FACES
+from control_plane.people import model
 from dfip.control_plane.v1 import person_service_pb2 as pb
 from dfip.control_plane.v1 import person_service_pb2_grpc
 from tests.support.fake_index import PACK, found, vector
@@ -128,12 +127,17 @@ async def test_a_removed_face_is_nobodys(site: PeopleSite) -> None:
         await site.persons.DeleteFace(pb.DeleteFaceRequest(person_id=ada.id, face_id=face.id))
 
 
-async def test_a_person_has_a_bounded_number_of_faces(site: PeopleSite) -> None:
+async def test_a_person_has_a_bounded_number_of_faces(
+    site: PeopleSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert model.MOST_FACES == 100
+    monkeypatch.setattr(model, "MOST_FACES", 3)
     ada = await site.person()
-    for number in range(MOST_FACES):
-        await site.enrol(ada.id, vector(math.cos(number / 33), math.sin(number / 33)))
-    with refused(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_FACES"):
+    for number in range(3):
+        await site.enrol(ada.id, vector(1, number))
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "TOO_MANY_FACES") as refusal:
         await site.enrol(ada.id, vector(0, 0, 1))
+    assert "3 faces" in refusal.sentence
 
 
 async def test_an_index_that_is_away_is_said_to_be(site: PeopleSite) -> None:
