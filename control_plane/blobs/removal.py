@@ -46,7 +46,12 @@ class BlobRemover:
         self._draining = asyncio.Lock()
 
     async def run(self) -> None:
-        """Drain whenever something was committed, sweep orphans at start and once a day."""
+        """Drain whenever something was committed, sweep orphans at start and once a day.
+
+        Whoever removes rows for good empties the write-ahead log after them; a crash may have come
+        first, so that is done once more here.
+        """
+        await self._database.truncate_log()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._drain_always(), name="blob-removal")
             tasks.create_task(self._sweep_daily(), name="blob-sweep")

@@ -7,6 +7,8 @@ their removal to the next start (``blobs/removal.py``). Then the write-ahead log
 no copy of a removed row stays behind in it.
 """
 
+import asyncio
+
 from sqlalchemy import delete, select
 
 from control_plane.blobs.removal import BlobRemover, queue_removals
@@ -35,9 +37,21 @@ class Erasure:
         Raises:
             NotFound: There is no such person, or not any more.
         """
+        # a caller who hangs up must not stop it between the rows and what follows them
+        return await asyncio.shield(self._erase_person(person_id))
+
+    async def remove_face(self, person_id: str, face_id: str) -> None:
+        """Remove an enrolled face, its embedding and its picture.
+
+        Raises:
+            NotFound: The person has no such face.
+        """
+        await asyncio.shield(self._remove_face(person_id, face_id))
+
+    async def _erase_person(self, person_id: str) -> ErasureReceipt:
         async with self._database.write() as tx:
             person = await store.require(tx.session, person_id)
-            faces = await self._faces_of(tx, person_id)
+            faces = await _faces_of(tx, person_id)
             for face in faces:
                 await tx.append_event(
                     "face.removed", person_id=person_id, face_id=face.id, payload={}
@@ -62,12 +76,7 @@ class Erasure:
         await self._finish()
         return receipt
 
-    async def remove_face(self, person_id: str, face_id: str) -> None:
-        """Remove an enrolled face, its embedding and its picture.
-
-        Raises:
-            NotFound: The person has no such face.
-        """
+    async def _remove_face(self, person_id: str, face_id: str) -> None:
         async with self._database.write() as tx:
             await store.require(tx.session, person_id)
             query = select(FaceRow).where(FaceRow.id == face_id, FaceRow.person_id == person_id)
@@ -92,9 +101,10 @@ class Erasure:
             _log.error("erasure.pictures_delayed", errno=error.errno)
         await self._database.truncate_log()
 
-    async def _faces_of(self, tx: Transaction, person_id: str) -> list[FaceRow]:
-        query = select(FaceRow).where(FaceRow.person_id == person_id).order_by(FaceRow.revision)
-        return list(await tx.session.scalars(query))
+
+async def _faces_of(tx: Transaction, person_id: str) -> list[FaceRow]:
+    query = select(FaceRow).where(FaceRow.person_id == person_id).order_by(FaceRow.revision)
+    return list(await tx.session.scalars(query))
 
 
 async def _remove_faces(tx: Transaction, faces: list[FaceRow]) -> list[str]:

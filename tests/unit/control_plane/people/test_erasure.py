@@ -1,14 +1,18 @@
 """Erasing a person leaves nothing of the person, and says what it took."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import grpc
 import pytest
 from sqlalchemy import func, select
 
+from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import BlobRemover
 from control_plane.blobs.tables import BlobRemovalRow
+from control_plane.database import Database
+from control_plane.people.erasure import Erasure
 from dfip.control_plane.v1 import (
     event_service_pb2,
     event_service_pb2_grpc,
@@ -16,6 +20,7 @@ from dfip.control_plane.v1 import (
     sighting_service_pb2_grpc,
 )
 from dfip.control_plane.v1 import person_service_pb2 as pb
+from service_runtime.clock import SystemClock
 from tests.support.fake_index import vector
 from tests.support.people import PeopleSite, running_people_site
 from tests.support.refusals import refused
@@ -112,20 +117,56 @@ async def test_watchers_hear_of_it_without_the_name(site: PeopleSite) -> None:
     replayed.cancel()
 
 
-async def test_a_crash_between_rows_and_pictures_leaves_no_picture(
+async def test_a_crash_right_after_the_transaction_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def disk_gone(_: BlobRemover) -> int:
+    async def crash(_: BlobRemover) -> int:
+        # what a SIGKILL at this moment leaves on the disk
+        shutil.copytree(tmp_path / "first", tmp_path / "second", dirs_exist_ok=True)
         raise OSError(5, "the disk went away")
 
-    with monkeypatch.context() as crash:
-        crash.setattr(BlobRemover, "drain", disk_gone)
-        async with running_people_site(tmp_path) as site:
-            ada = await site.person()
-            await site.enrol(ada.id, vector(1), PORTRAIT)
-            receipt = await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
-            assert receipt.data.pictures == 1
-            assert traces(tmp_path / "data" / "blobs", PORTRAIT)
-    async with running_people_site(tmp_path) as site:
+    monkeypatch.setattr(BlobRemover, "drain", crash)
+    async with running_people_site(tmp_path / "first") as site:
+        await site.site.control_plane.database.truncate_log()
+        ada = await site.person(NAME)
+        await site.enrol(ada.id, vector(1), PORTRAIT)
+        await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
+    assert len(traces(tmp_path / "second", PORTRAIT, NAME.encode())) == 2
+    monkeypatch.undo()
+    async with running_people_site(tmp_path / "second") as site:
         await gone(site)
-        assert traces(tmp_path / "data", PORTRAIT) == []
+        assert traces(tmp_path / "second", PORTRAIT, NAME.encode()) == []
+
+
+async def test_hanging_up_does_not_stop_an_erasure(
+    site: PeopleSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await site.person(NAME)
+    await site.enrol(ada.id, vector(1), PORTRAIT)
+    drain, reached, hung_up = BlobRemover.drain, asyncio.Event(), asyncio.Event()
+
+    async def slow(remover: BlobRemover) -> int:
+        reached.set()
+        await hung_up.wait()
+        return await drain(remover)
+
+    truncate, done = Database.truncate_log, asyncio.Event()
+
+    async def tell(database: Database) -> bool:
+        try:
+            return await truncate(database)
+        finally:
+            done.set()
+
+    monkeypatch.setattr(BlobRemover, "drain", slow)
+    monkeypatch.setattr(Database, "truncate_log", tell)
+    database = site.site.control_plane.database
+    remover = BlobRemover(database, BlobDirectory(tmp_path / "data" / "blobs"), SystemClock())
+    call = asyncio.create_task(Erasure(database, remover).erase_person(ada.id))
+    await reached.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    hung_up.set()
+    await done.wait()
+    assert traces(tmp_path / "data", PORTRAIT, NAME.encode()) == []
