@@ -134,6 +134,7 @@ class ControlPlane:
         lifecycle.stack.push_async_callback(self._index.close)
         try:
             self._settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self._settings.data_dir / BLOBS_FOLDER).mkdir(mode=0o700, exist_ok=True)
             self._vault.load()
             self._issuer.ensure_keys()
             await self._tokens.write()

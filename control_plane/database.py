@@ -119,7 +119,13 @@ class Database:
         return f"sqlite+aiosqlite:///{self._path}"
 
     async def open(self) -> None:
-        """Make the engines; connections are made when they are needed."""
+        """Make the file and the engines; connections are made when they are needed.
+
+        Raises:
+            OSError: The file cannot be made.
+        """
+        # SQLite gives its log the same rights; it would make both readable by everybody
+        self._path.touch(mode=0o600)
         self._writer = create_async_engine(self.url, pool_size=1, max_overflow=0)
         self._readers = create_async_engine(self.url, pool_size=_READERS, max_overflow=0)
         _prepare(self._writer, begin="BEGIN IMMEDIATE")
