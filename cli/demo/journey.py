@@ -80,7 +80,7 @@ def run_demo(wish: DemoWish, *, as_json: bool) -> None:
             )
         prepare_pack_for(_PACK, talk)
         deadline_s = None if wish.timeout_s is None else began + wish.timeout_s
-        show = Show(site, talk, as_json=as_json)
+        show = Show(site, talk, as_json=as_json, goes_on=not wish.until_match)
         demo = _Demo(site=site, footage=footage, show=show, until_match=wish.until_match)
         left_s = None if deadline_s is None else max(0.0, deadline_s - clock.monotonic())
         matched = asyncio.run(until_signal(demo.run(left_s)))

@@ -15,15 +15,23 @@ _PLAIN = "\033[0m"
 
 
 class Show:
-    """Shows what happens, and remembers the closest call."""
+    """Shows what happens, and remembers the closest call.
 
-    def __init__(self, site: Site, talk: Talk, *, as_json: bool) -> None:
+    Args:
+        site: where pictures can be fetched.
+        talk: takes what is no data.
+        as_json: print sightings as REST tells them, one a line.
+        goes_on: the site runs on after the first match, so that its picture can be fetched.
+    """
+
+    def __init__(self, site: Site, talk: Talk, *, as_json: bool, goes_on: bool) -> None:
         self.talk = talk
         self._site = site
         self._as_json = as_json
         self._shown: dict[str, str] = {}
         self._closest: dict[str, Any] | None = None
-        self._linked = False
+        self._linked = not goes_on
+        self._trouble = ""
 
     def enrolled(self, name: str, photos: int) -> None:
         """Tell that somebody is known now."""
@@ -41,10 +49,10 @@ class Show:
         kind = event.get("type", "")
         if kind == "worker.error":
             error = event.get("error") or {}
-            self.talk.say(
-                f"The camera's worker has trouble: {error.get('reason')} ({error.get('message')})",
-                "warning",
-            )
+            trouble = f"{error.get('reason')} ({error.get('message')})"
+            if trouble != self._trouble:  # each try of the worker tells it again
+                self.talk.say(f"The camera's worker has trouble: {trouble}", "warning")
+            self._trouble = trouble
             return None
         if not kind.startswith("sighting."):
             return None

@@ -194,7 +194,7 @@ def show(*, as_json: bool = False) -> Show:
         http_port=3001,
         pack_id="builtin",
     )
-    return Show(site, Talk(), as_json=as_json)
+    return Show(site, Talk(), as_json=as_json, goes_on=True)
 
 
 def event(kind: str, **sighting: Any) -> dict[str, Any]:
