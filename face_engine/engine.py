@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -158,7 +159,7 @@ def open_engine(
 
     Args:
         pack_id: one of `known_packs()`.
-        threads: CPU threads for one call.
+        threads: CPU threads for one call; OpenCV's own pool, one a process, gets as many.
         accelerator: "auto", "cpu" or "cuda"; see `FaceEngine.accelerator_used`.
         accelerator_required: raise rather than run on the CPU.
         cache: where prepared packs are; by default the user's cache.
@@ -167,6 +168,7 @@ def open_engine(
         PackUnknown, PackNotPrepared, PackFileCorrupt: the pack cannot be loaded.
         AcceleratorUnavailable: a GPU is required and cannot be used.
     """
+    cv2.setNumThreads(threads)  # it would take every core, and fight the models for them
     pack = resolve_pack(pack_id)
     models = open_models(
         load_models(pack, cache=cache),

@@ -1,8 +1,13 @@
 """What every test starts from."""
 
 import pytest
+from hypothesis import settings
 
 from service_runtime.structured_logging import configure_logging
+
+# a busy machine is no defect of an example
+settings.register_profile("dfip", deadline=None)
+settings.load_profile("dfip")
 
 
 @pytest.fixture(scope="session", autouse=True)

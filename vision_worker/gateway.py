@@ -144,10 +144,11 @@ class Gateway:
         self._spool.rewind()
         call = self._stub.Connect()
         self._call = call
-        sender = asyncio.create_task(self._send(call), name="gateway-send")
+        admitted = asyncio.Event()
+        sender = asyncio.create_task(self._send(call, admitted), name="gateway-send")
         pulse = asyncio.create_task(self._pulse(), name="gateway-pulse")
         try:
-            return await self._receive(call)
+            return await self._receive(call, admitted)
         except asyncio.CancelledError:
             if not self._ended.is_set():
                 raise  # somebody cancelled us, not we the call
@@ -165,9 +166,10 @@ class Gateway:
             await asyncio.gather(sender, pulse, return_exceptions=True)
 
     async def _receive(
-        self, responses: AsyncIterator[gateway_pb2.ConnectResponse]
+        self, responses: AsyncIterator[gateway_pb2.ConnectResponse], admitted: asyncio.Event
     ) -> Ending | None:
         async for response in responses:
+            admitted.set()
             match response.WhichOneof("message"):
                 case "assignment":
                     self._sink.assign(response.assignment)
@@ -185,10 +187,15 @@ class Gateway:
                     _log.warning("gateway.unknown_message")
         return None
 
-    async def _send(self, call: Any) -> None:  # noqa: ANN401 grpc's call object
-        """Send hello, then whatever there is, until the stream breaks."""
+    async def _send(self, call: Any, admitted: asyncio.Event) -> None:  # noqa: ANN401 grpc's call object
+        """Send hello and, once that was answered, whatever there is, until the stream breaks.
+
+        A write into a call that the other side has just refused makes grpc.aio report INTERNAL in
+        place of the refusal; so there is nothing but the hello that could race with one.
+        """
         try:
             await call.write(gateway_pb2.ConnectRequest(hello=self._hello))
+            await admitted.wait()
             self._heartbeat_due.set()
             while True:
                 if self._heartbeat_due.is_set():

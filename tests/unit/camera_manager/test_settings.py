@@ -61,3 +61,8 @@ def test_a_worker_gets_what_it_needs_and_nothing_else() -> None:
         "DFIP_LOG_LEVEL": "info",
         "PYTHONSAFEPATH": "1",
     }
+
+
+def test_a_worker_offers_reflection_where_the_manager_does() -> None:
+    assert worker_environment(SETTINGS, {"DFIP_REFLECTION": "1"})["DFIP_REFLECTION"] == "1"
+    assert "DFIP_REFLECTION" not in worker_environment(SETTINGS, {})
