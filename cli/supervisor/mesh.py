@@ -15,6 +15,7 @@ from cli.supervisor.site import Site
 from deploy.envoy.edge import EdgeSettings, envoy_command, write_edge
 
 _CLIENT_VARIABLES = ("DFIP_TOKEN", "DFIP_TOKEN_FILE", "DFIP_SERVER", "DFIP_DATA_DIR", "DFIP_DEBUG")
+_FOLDER_VARIABLES = {"DFIP_CACHE_DIR", "DFIP_MODEL_DIR", "XDG_CACHE_HOME"}
 _ROOMS_BEHIND_THE_EDGE = ("control_plane", "identity_index", "camera_manager")
 _MANAGER_STOP_S = 6.5
 """Its workers report what they hold before they end."""
@@ -32,9 +33,9 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
             clusters={room: _target(site, room) for room in _ROOMS_BEHIND_THE_EDGE},
         ),
     )
-    inherited = {
-        name: value for name, value in environ.items() if name not in _CLIENT_VARIABLES
-    } | {"PYTHONSAFEPATH": "1", "DFIP_JWKS_FILE": str(site.runtime_dir / "jwks.json")}
+    inherited = inherited_environment(environ) | {
+        "DFIP_JWKS_FILE": str(site.runtime_dir / "jwks.json")
+    }
 
     def room(name: str, token: str, **settings: str) -> dict[str, str]:
         return inherited | {
@@ -86,6 +87,19 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
             start_when=lambda: listens(site.socket_path("control_plane")),
         ),
     ]
+
+
+def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what every service gets of this process's environment.
+
+    Without what is for the client commands; with folders that mean the same from any folder, and
+    with a Python that imports nothing from the one it happens to run in.
+    """
+    passed_on = {name: value for name, value in environ.items() if name not in _CLIENT_VARIABLES}
+    for name in _FOLDER_VARIABLES & passed_on.keys():
+        folders = (Path(part) for part in passed_on[name].split(os.pathsep) if part)
+        passed_on[name] = os.pathsep.join(str(folder.absolute()) for folder in folders)
+    return passed_on | {"PYTHONSAFEPATH": "1"}
 
 
 async def listens(socket_path: Path) -> bool:

@@ -98,7 +98,7 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
     data_dir = _usable_data_dir(wish.data_dir)
     with _sole_use(data_dir):
         media_root = _existing_media_root(wish.media_root, data_dir)
-        (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
+        _make_folder(data_dir / "logs")
         host, port = listening_address(wish.host, wish.http_port)
         runtime_dir = make_runtime_dir(data_dir)
         try:
@@ -126,16 +126,24 @@ def _usable_data_dir(path: Path) -> Path:
             "file; name another one with --data-dir."
         ) from None
     except OSError as error:
-        raise CommandFailed(
-            f"The data folder {data_dir} cannot be written ({_cause(error)}); "
-            "correct its rights or name another one with --data-dir."
-        ) from None
+        raise _unwritable(data_dir, error) from None
     return data_dir.resolve()
+
+
+def _unwritable(folder: Path, error: OSError) -> CommandFailed:
+    return CommandFailed(
+        f"The data folder {folder} cannot be written ({_cause(error)}); "
+        "correct its rights or name another one with --data-dir."
+    )
 
 
 @contextmanager
 def _sole_use(data_dir: Path) -> Iterator[None]:
-    with (data_dir / _LOCK).open("a+", encoding="ascii") as lock:
+    try:
+        file = (data_dir / _LOCK).open("a+", encoding="ascii")
+    except OSError as error:
+        raise _unwritable(data_dir / _LOCK, error) from None
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -152,10 +160,19 @@ def _sole_use(data_dir: Path) -> Iterator[None]:
         yield
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
 def _existing_media_root(wished: Path | None, data_dir: Path) -> Path:
     if wished is None:
         media_root = data_dir / "media"
-        media_root.mkdir(exist_ok=True)
+        _make_folder(media_root)
         return media_root.resolve()
     media_root = wished.expanduser().absolute()
     if not media_root.is_dir():

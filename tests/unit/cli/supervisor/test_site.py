@@ -64,6 +64,22 @@ def test_a_data_folder_that_cannot_be_written_is_refused() -> None:
         pass
 
 
+@pytest.mark.parametrize("name", ["logs", "media"])
+def test_a_folder_inside_that_is_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(CommandFailed, match=f"{name} cannot be written"), open_site(wish(tmp_path)):
+        pass
+
+
+def test_a_lock_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "up.lock").mkdir()
+    with (
+        pytest.raises(CommandFailed, match=r"up\.lock cannot be written"),
+        open_site(wish(tmp_path)),
+    ):
+        pass
+
+
 def test_a_second_site_on_the_same_data_folder_is_refused(tmp_path: Path) -> None:
     with open_site(wish(tmp_path / "d")):
         with (

@@ -1,0 +1,74 @@
+"""What each process of the mesh is told, and what it is not."""
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from cli.supervisor.health import is_healthy
+from cli.supervisor.mesh import inherited_environment, listens, mesh_children
+from cli.supervisor.site import Site
+
+SECRET = "the-operators-own-token"
+
+
+def site(tmp_path: Path) -> Site:
+    return Site(
+        data_dir=tmp_path / "data",
+        runtime_dir=tmp_path / "run",
+        media_root=tmp_path / "media",
+        host="127.0.0.1",
+        http_port=3001,
+        pack_id="builtin",
+    )
+
+
+def test_the_manager_stops_first_and_the_control_plane_last(tmp_path: Path) -> None:
+    names = [child.name for child in mesh_children(site(tmp_path), {})]
+    assert names == ["control_plane", "identity_index", "envoy", "camera_manager"]
+
+
+def test_every_service_is_a_module_of_this_python(tmp_path: Path) -> None:
+    children = {child.name: child for child in mesh_children(site(tmp_path), {})}
+    for room in ("control_plane", "identity_index", "camera_manager"):
+        assert children[room].command[1:] == ("-m", room)
+        assert children[room].environment["DFIP_LISTEN"] == f"unix:{tmp_path}/run/{room}.sock"
+        assert children[room].environment["DFIP_TOKEN_FILE"].startswith(f"{tmp_path}/run/tokens/")
+    assert children["envoy"].command[1:4] == ("-m", "cli.supervisor.tether", str(os.getpid()))
+
+
+def test_what_is_for_the_client_commands_goes_nowhere(tmp_path: Path) -> None:
+    environ = {"DFIP_TOKEN": SECRET, "DFIP_DEBUG": "1", "DFIP_SERVER": "x", "LANG": "C"}
+    for child in mesh_children(site(tmp_path), environ):
+        assert SECRET not in json.dumps(dict(child.environment))
+        assert SECRET not in " ".join(child.command)
+        assert "DFIP_SERVER" not in child.environment
+        assert child.environment["LANG"] == "C"
+
+
+def test_folders_mean_the_same_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    passed_on = inherited_environment({"DFIP_MODEL_DIR": "a:/b", "DFIP_CACHE_DIR": "c"})
+    assert passed_on["DFIP_MODEL_DIR"] == f"{tmp_path}/a:/b"
+    assert passed_on["DFIP_CACHE_DIR"] == f"{tmp_path}/c"
+    assert passed_on["PYTHONSAFEPATH"] == "1"
+
+
+async def test_a_service_listens_once_its_socket_takes_connections(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    assert not await listens(path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        assert not await listens(path)
+        server.listen()
+        assert await listens(path)
+
+
+async def test_a_site_that_does_not_answer_is_not_healthy() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        assert not await is_healthy("127.0.0.1", bound.getsockname()[1])
