@@ -1,13 +1,19 @@
 """What workers report is in the database exactly once, whatever comes twice, late or never."""
 
+import asyncio
 import uuid
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from sqlalchemy import func, select
 
+from control_plane.blobs.directory import BlobDirectory
+from control_plane.blobs.tables import BlobRemovalRow
 from control_plane.database import Transaction
+from control_plane.encryption import Vault
+from control_plane.sightings.intake import SightingIntake
 from dfip.control_plane.v1 import (
     event_service_pb2,
     event_service_pb2_grpc,
@@ -17,6 +23,8 @@ from dfip.control_plane.v1 import (
     sighting_service_pb2,
     sighting_service_pb2_grpc,
 )
+from dfip.control_plane.v1.worker_gateway_service_pb2 import SightingBatch
+from service_runtime.errors import FailedPrecondition
 from tests.support.control_plane import RunningControlPlane, running_control_plane
 from tests.support.refusals import refused
 from tests.support.sightings import CROP, Reports, report, stamp
@@ -39,6 +47,23 @@ async def new_person(site: RunningControlPlane, name: str) -> str:
 
 def pictures(folder: Path) -> int:
     return sum(path.is_file() for path in (folder / "data" / "blobs").rglob("*"))
+
+
+async def nothing_queued(site: RunningControlPlane) -> None:
+    """Wait until the removal task has nothing left to do."""
+    while True:
+        async with site.control_plane.database.read() as session:
+            if not await session.scalar(select(func.count()).select_from(BlobRemovalRow)):
+                return
+        await asyncio.sleep(0)
+
+
+def intake_of(site: RunningControlPlane) -> SightingIntake:
+    """Return an intake of the site's own, to call it as no stream would."""
+    data = site.settings.data_dir
+    vault = Vault(data / "keys" / "master.key")
+    vault.load()
+    return SightingIntake(site.control_plane.database, BlobDirectory(data / "blobs"), vault)
 
 
 async def test_a_report_becomes_a_sighting_with_its_evidence(site: RunningControlPlane) -> None:
@@ -111,6 +136,8 @@ async def test_only_a_higher_revision_changes_a_sighting(
     stub = sighting_service_pb2_grpc.SightingServiceStub(site.channel("viewer"))
     request = sighting_service_pb2.GetSightingImageRequest(sighting_id=first.id)
     assert (await stub.GetSightingImage(request)).data == CROP + b"3"
+    await nothing_queued(site)
+    assert pictures(tmp_path) == 1
 
 
 async def test_one_batch_may_tell_of_one_sighting_twice(
@@ -169,6 +196,34 @@ async def test_a_worker_of_an_older_epoch_is_not_believed(site: RunningControlPl
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "STALE_EPOCH"):
         await old.send(report("unknown"))
     assert len(await sightings_of(site)) == 1
+
+
+async def test_an_epoch_that_ends_while_a_batch_is_on_its_way_is_not_believed(
+    site: RunningControlPlane, tmp_path: Path
+) -> None:
+    reports = await Reports.open(site)
+    session_id = reports.session_id
+    await reports.next_epoch()
+    batch = SightingBatch(sequence=1, sightings=[report("unknown", crop=CROP)])
+    with pytest.raises(FailedPrecondition, match="Another worker"):
+        await intake_of(site).record(reports.camera_id, 1, session_id, batch)
+    assert await sightings_of(site) == []
+    assert pictures(tmp_path) == 0
+
+
+async def test_one_batch_on_two_streams_at_once_counts_once(
+    site: RunningControlPlane, tmp_path: Path
+) -> None:
+    reports = await Reports.open(site)
+    intake = intake_of(site)
+    batches = [
+        SightingBatch(sequence=1, sightings=[report("unknown", crop=CROP)]) for _ in range(3)
+    ]
+    await asyncio.gather(
+        *(intake.record(reports.camera_id, 1, reports.session_id, batch) for batch in batches)
+    )
+    assert len(await sightings_of(site)) == 1
+    assert pictures(tmp_path) == 1
 
 
 async def test_a_crop_that_is_no_jpeg_is_not_kept(
