@@ -48,6 +48,8 @@ def _event_message(row: EventRow) -> event_pb2.Event:
         event.person_id = row.person_id
     if row.face_id is not None and row.type == "face.removed":
         event.face_id = row.face_id
+    if event.HasField("face"):
+        event.face.revision = row.sequence
     return event
 
 

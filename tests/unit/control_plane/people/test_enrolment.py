@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from control_plane.people import model
+from dfip.control_plane.v1 import event_service_pb2, event_service_pb2_grpc, person_service_pb2_grpc
 from dfip.control_plane.v1 import person_service_pb2 as pb
-from dfip.control_plane.v1 import person_service_pb2_grpc
 from tests.support.fake_index import PACK, found, vector
 from tests.support.people import PeopleSite
 from tests.support.refusals import refused
@@ -25,6 +25,17 @@ async def test_a_good_photograph_is_enrolled(site: PeopleSite) -> None:
     assert list(listed.data) == [face]
     again = await site.persons.GetPerson(pb.GetPersonRequest(person_id=ada.id))
     assert again.data.face_count == 1
+
+
+async def test_the_event_tells_of_the_face_and_its_revision(site: PeopleSite) -> None:
+    events = event_service_pb2_grpc.EventServiceStub(site.site.channel("viewer"))
+    watching = events.WatchEvents(event_service_pb2.WatchEventsRequest(types=["face.added"]))
+    await watching.read()
+    ada = await site.person("Ada", notes="for operators alone")
+    face = await site.enrol(ada.id, vector(1))
+    event = (await watching.read()).event
+    assert (event.type, event.person_id, event.face) == ("face.added", ada.id, face)
+    watching.cancel()
 
 
 async def test_what_is_no_picture_is_refused_in_the_indexs_own_words(site: PeopleSite) -> None:
