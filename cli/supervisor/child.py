@@ -132,13 +132,17 @@ class Child:
             )
             await self._clock.sleep(wait_s)
 
+    def restart_no_more(self) -> None:
+        """Take the next end of the process, whatever brings it, as the last one."""
+        self._stopping = True
+
     async def stop(self, within_s: float) -> None:
         """Ask the process to end and wait for it; kill it with its group when it takes too long.
 
         Args:
             within_s: the time that is left; the service's own limit may be shorter.
         """
-        self._stopping = True
+        self.restart_no_more()
         process = self._process
         if process is None or process.returncode is not None:
             return

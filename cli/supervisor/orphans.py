@@ -41,8 +41,8 @@ def collect_dead_orphans(is_own: Callable[[int], bool]) -> None:
             continue
 
 
-def kill_everything_below(spared: frozenset[int]) -> None:
-    """Kill every process below this one, but for the children named, and collect the dead."""
+def kill_everything_below(spared: frozenset[int] = frozenset()) -> list[psutil.Process]:
+    """Kill every process below this one, but for the children named; returns the killed."""
     below = [
         process
         for child in psutil.Process().children()
@@ -52,7 +52,12 @@ def kill_everything_below(spared: frozenset[int]) -> None:
     for process in below:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(below, timeout=_DYING_S)
+    return below
+
+
+def clear_everything_below(spared: frozenset[int]) -> None:
+    """Kill them and collect them too: for the very end, when nobody else waits for any of them."""
+    psutil.wait_procs(kill_everything_below(spared), timeout=_DYING_S)
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

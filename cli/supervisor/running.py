@@ -126,9 +126,10 @@ async def until_signal(work: Coroutine[Any, Any, T]) -> T | None:
     def stop() -> None:
         nonlocal signalled
         if signalled:
-            kill_everything_below(frozenset())
-        signalled = True
-        task.cancel()
+            kill_everything_below()
+        else:
+            signalled = True
+            task.cancel()
 
     for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, stop)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from cli.supervisor.child import Child, ChildEnded, ChildSpec
 from cli.supervisor.log_file import LogFile
-from cli.supervisor.orphans import children_of_this, collect_dead_orphans, kill_everything_below
+from cli.supervisor.orphans import children_of_this, clear_everything_below, collect_dead_orphans
 from cli.supervisor.service_log import Echo, open_service_log
 from service_runtime.backoff import Backoff
 from service_runtime.clock import Clock
@@ -87,6 +87,8 @@ class Supervision:
     async def stop(self) -> None:
         """Stop the services in reverse order, then kill whatever is left below this process."""
         self.stopping = True
+        for child in self.children:
+            child.restart_no_more()
         deadline = self._clock.monotonic() + STOP_WITHIN_S
         for child in reversed(self.children):
             await child.stop(deadline - self._clock.monotonic())
@@ -140,7 +142,7 @@ async def supervise(
                     tell=tell,
                 )
             )
-        stack.callback(kill_everything_below, spared)
+        stack.callback(clear_everything_below, spared)
         stack.push_async_callback(supervision.stop)
         yield supervision
 
