@@ -7,8 +7,10 @@ there already changes it only with a higher revision. The gateway calls this; it
 the token is for this camera.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -39,6 +41,15 @@ class Reporter:
     session_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """A row that a report made or changed."""
+
+    row: SightingRow
+    report: SightingReport
+    created: bool
+
+
 class SightingIntake:
     """Writes batches of sightings."""
 
@@ -46,12 +57,6 @@ class SightingIntake:
         self._database = database
         self._blobs = blobs
         self._vault = vault
-
-    async def last_sequence(self, session_id: str) -> int:
-        """Return the last batch of a session that is durable; 0 where none is."""
-        async with self._database.read() as session:
-            row = await session.get(WorkerSessionRow, session_id)
-            return row.last_sequence if row is not None else 0
 
     async def record(
         self, camera_id: str, epoch: int, session_id: str, batch: gateway_pb2.SightingBatch
@@ -66,16 +71,10 @@ class SightingIntake:
             OSError: A picture could not be written; nothing was recorded.
         """
         reporter = Reporter(camera_id=camera_id, epoch=epoch, session_id=session_id.lower())
-        done = await self.last_sequence(reporter.session_id)
-        reports = (
-            [report_of(message) for message in batch.sightings] if batch.sequence > done else []
-        )
+        reports = _newest(report_of(message) for message in batch.sightings)
         # files cannot join the transaction: they are there before it, and go if no row names them
-        pictures: dict[int, str] = {}
+        pictures = await self._keep_pictures(reports)
         try:
-            for place, report in enumerate(reports):
-                if report.picture is not None:
-                    pictures[place] = await self._blobs.put(report.picture)
             async with self._database.write() as tx:
                 used = await self._apply(tx, reporter, batch.sequence, reports, pictures)
         except (ServiceError, SQLAlchemyError, OSError):
@@ -83,13 +82,31 @@ class SightingIntake:
             raise
         await self._blobs.delete([blob for blob in pictures.values() if blob not in used])
 
+    async def _keep_pictures(self, reports: Sequence[SightingReport]) -> dict[str, str]:
+        """Put the crops into the blob store and return the blob of each sighting that has one."""
+        pictures = {report.id: report.picture for report in reports if report.picture is not None}
+        outcomes = await asyncio.gather(
+            *(self._blobs.put(picture) for picture in pictures.values()), return_exceptions=True
+        )
+        blobs: dict[str, str] = {}
+        failed: BaseException | None = None
+        for sighting_id, outcome in zip(pictures, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                failed = outcome
+            else:
+                blobs[sighting_id] = outcome
+        if failed is not None:
+            await self._blobs.delete(list(blobs.values()))
+            raise failed
+        return blobs
+
     async def _apply(
         self,
         tx: Transaction,
         reporter: Reporter,
         sequence: int,
         reports: Sequence[SightingReport],
-        pictures: dict[int, str],
+        pictures: dict[str, str],
     ) -> set[str]:
         """Write a batch and return the pictures that its rows name now."""
         await require_epoch(tx.session, reporter.camera_id, reporter.epoch)
@@ -102,45 +119,28 @@ class SightingIntake:
         found = await tx.session.scalars(
             select(SightingRow).where(SightingRow.id.in_([report.id for report in reports]))
         )
-        rows = {row.id: row for row in found}
-        before = {row.id: row.crop_blob_id for row in rows.values()}
-        for place, report in enumerate(reports):
-            known = report.with_people(present.keys())
-            await self._write(tx, reporter, rows, known, pictures.get(place))
-        named = {row.id: row.crop_blob_id for row in rows.values()}
-        replaced = [blob for id_, blob in before.items() if blob is not None and named[id_] != blob]
+        known = {row.id: row for row in found}
+        changes: list[_Change] = []
+        replaced: list[str] = []
+        for reported in reports:
+            row = known.get(reported.id)
+            if row is not None and not _is_newer(reported, row, reporter):
+                continue
+            report = reported.with_people(present.keys())
+            created = row is None
+            if row is None:
+                row = self._new_row(tx, report, reporter)
+            self._fill(tx, row, report, reporter)
+            if report.id in pictures:
+                if row.crop_blob_id is not None:
+                    replaced.append(row.crop_blob_id)
+                row.crop_blob_id = pictures[report.id]
+            changes.append(_Change(row=row, report=report, created=created))
+        await _write_candidates(tx, changes)
         await queue_removals(tx, replaced)
-        return {blob for blob in named.values() if blob is not None}
-
-    async def _write(
-        self,
-        tx: Transaction,
-        reporter: Reporter,
-        rows: dict[str, SightingRow],
-        report: SightingReport,
-        picture: str | None,
-    ) -> None:
-        """Write one report, where it is newer than what is there, with its event."""
-        row = rows.get(report.id)
-        created = row is None
-        if row is None:
-            row = rows[report.id] = self._new_row(tx, report, reporter)
-        elif not _is_newer(report, row, reporter):
-            return
-        self._fill(tx, row, report, reporter)
-        if picture is not None:
-            row.crop_blob_id = picture
-        await _write_candidates(tx, row, report)
-        await tx.append_event(
-            "sighting.created" if created else "sighting.updated",
-            camera_id=row.camera_id,
-            person_id=row.person_id,
-            sighting_id=row.id,
-            payload={"sighting": event_payload(sighting_of(row))},
-        )
-        if report.decision == MATCH and report.person_id is not None:
-            # a camera's clock may run ahead of ours
-            await people.mark_seen(tx, report.person_id, min(report.ended_at, tx.now))
+        await _append_events(tx, changes)
+        await _mark_seen(tx, changes)
+        return {change.row.crop_blob_id for change in changes if change.row.crop_blob_id}
 
     def _new_row(self, tx: Transaction, report: SightingReport, reporter: Reporter) -> SightingRow:
         row = SightingRow(
@@ -211,17 +211,51 @@ def _is_newer(report: SightingReport, row: SightingRow, reporter: Reporter) -> b
     return report.revision > row.revision
 
 
-async def _write_candidates(tx: Transaction, row: SightingRow, report: SightingReport) -> None:
+async def _write_candidates(tx: Transaction, changes: Sequence[_Change]) -> None:
     await tx.session.flush()
-    old = SightingCandidateRow.sighting_id == row.id
-    await tx.session.execute(delete(SightingCandidateRow).where(old))
+    updated = [change.row.id for change in changes if not change.created]
+    if updated:
+        old = SightingCandidateRow.sighting_id.in_(updated)
+        await tx.session.execute(delete(SightingCandidateRow).where(old))
     tx.session.add_all(
         SightingCandidateRow(
-            sighting_id=row.id,
+            sighting_id=change.row.id,
             rank=rank,
             person_id=candidate.person_id,
             face_id=candidate.face_id,
             score=candidate.score,
         )
-        for rank, candidate in enumerate(report.candidates)
+        for change in changes
+        for rank, candidate in enumerate(change.report.candidates)
     )
+
+
+async def _append_events(tx: Transaction, changes: Sequence[_Change]) -> None:
+    for change in changes:
+        await tx.append_event(
+            "sighting.created" if change.created else "sighting.updated",
+            camera_id=change.row.camera_id,
+            person_id=change.row.person_id,
+            sighting_id=change.row.id,
+            payload={"sighting": event_payload(sighting_of(change.row))},
+        )
+
+
+async def _mark_seen(tx: Transaction, changes: Sequence[_Change]) -> None:
+    seen: dict[str, datetime] = {}
+    for report in (change.report for change in changes):
+        if report.decision == MATCH and report.person_id is not None:
+            # a camera's clock may run ahead of ours
+            ended_at = min(report.ended_at, tx.now)
+            seen[report.person_id] = max(seen.get(report.person_id, ended_at), ended_at)
+    for person_id, seen_at in seen.items():
+        await people.mark_seen(tx, person_id, seen_at)
+
+
+def _newest(reports: Iterable[SightingReport]) -> list[SightingReport]:
+    """Return the report of each sighting that has the highest revision."""
+    newest: dict[str, SightingReport] = {}
+    for report in reports:
+        if report.id not in newest or report.revision > newest[report.id].revision:
+            newest[report.id] = report
+    return list(newest.values())
