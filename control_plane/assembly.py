@@ -8,6 +8,7 @@ that run get a moment, then the database is closed.
 import sqlite3
 from collections.abc import Sequence
 
+from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.blobs.directory import BlobDirectory
@@ -15,6 +16,7 @@ from control_plane.blobs.removal import BlobRemover
 from control_plane.cameras.registry import CameraRegistry
 from control_plane.cameras.servicer import ControlPlaneServicer
 from control_plane.cameras.watch import CameraWatch
+from control_plane.data_dir import MASTER_KEY_FILE, DataDir, DataDirInUse
 from control_plane.database import Database
 from control_plane.encryption import Vault, VaultError
 from control_plane.events.feed import ChangeFeed
@@ -62,10 +64,6 @@ from service_runtime.limits import PICTURE_MAX_MESSAGE_BYTES
 from service_runtime.server import Binding, Server
 
 ROOM = "control_plane"
-DATABASE_FILE = "dfip.db"
-KEYS_FOLDER = "keys"
-BLOBS_FOLDER = "blobs"
-MASTER_KEY_FILE = "master.key"
 OWN_TOKEN_FILE = "control_plane.token"  # noqa: S105 - the name of a file
 
 # the edge has one address for reflection; it names what the other services answer for, too
@@ -82,20 +80,20 @@ class ControlPlane:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        data = settings.data_dir
-        self._vault = Vault(data / KEYS_FOLDER / MASTER_KEY_FILE)
-        self._issuer = TokenIssuer(data / KEYS_FOLDER, clock)
+        self._data = DataDir(settings.data_dir)
+        self._vault = Vault(self._data.keys / MASTER_KEY_FILE)
+        self._issuer = TokenIssuer(self._data.keys, clock)
         self._tokens = TokenBootstrap(
             self._issuer,
             clock,
             tokens_dir=settings.tokens_dir,
-            data_dir=data,
+            data_dir=settings.data_dir,
             jwks_file=settings.jwks_file,
         )
-        self.database = Database(data / DATABASE_FILE, clock)
+        self.database = Database(self._data.database, clock)
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
-        self._blobs = BlobDirectory(data / BLOBS_FOLDER)
+        self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
         self._index = open_channel(
             settings.index_target,
@@ -133,8 +131,8 @@ class ControlPlane:
         """
         lifecycle.stack.push_async_callback(self._index.close)
         try:
-            self._settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self._settings.data_dir / BLOBS_FOLDER).mkdir(mode=0o700, exist_ok=True)
+            self._data.open()
+            lifecycle.stack.callback(self._data.close)
             self._vault.load()
             self._issuer.ensure_keys()
             await self._tokens.write()
@@ -143,15 +141,20 @@ class ControlPlane:
             await migrate(self.database)
         except OSError as error:
             raise StartError(
-                f"cannot use {error.filename or self._settings.data_dir}: {error.strerror}"
+                f"cannot use {error.filename or self._data.path}: {error.strerror};"
+                " check its rights and the space on the disk"
             ) from error
-        except (VaultError, SigningKeyError) as error:
+        except (DataDirInUse, VaultError, SigningKeyError) as error:
             raise StartError(str(error)) from error
-        except (DBAPIError, sqlite3.Error) as error:
-            path = self._settings.data_dir / DATABASE_FILE
+        except CommandError as error:
             raise StartError(
-                f"{path} cannot be used as the database; check its rights and the disk, or restore"
-                " it from a backup"
+                f"{self._data.database} was written by another version of dfip; use that version,"
+                " or another data directory"
+            ) from error
+        except (DBAPIError, sqlite3.Error) as error:
+            raise StartError(
+                f"{self._data.database} cannot be used as the database; check its rights and the"
+                " disk, or restore it from a backup"
             ) from error
         after = await self._switchboard.start()
         await self._server.start()

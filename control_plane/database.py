@@ -11,11 +11,13 @@ that a write transaction never finds out half-way that another one was first.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, event, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -25,7 +27,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from control_plane.events.tables import EventRow
 from service_runtime.clock import Clock
 
+T = TypeVar("T")
+
 _READERS: Final = 8
+_FINISH_S: Final = 5.0
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -111,6 +116,9 @@ class Database:
         self._writing = asyncio.Lock()
         self._writer: AsyncEngine | None = None
         self._readers: AsyncEngine | None = None
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
         self.committed = Broadcast()
 
     @property
@@ -132,7 +140,10 @@ class Database:
         _prepare(self._readers, begin="BEGIN", query_only=True)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Let whoever is in the middle of something finish, then close every connection."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_S):
+                await self._unused.wait()
         for engine in (self._readers, self._writer):
             if engine is not None:
                 await engine.dispose()
@@ -141,15 +152,12 @@ class Database:
     async def write(self) -> AsyncIterator[Transaction]:
         """Open a write transaction; the writers of this process queue up for it."""
         assert self._writer is not None, "the database is not open"  # noqa: S101 - a defect
-        async with self._writing:
-            session = AsyncSession(self._writer, expire_on_commit=False)
+        async with self._writing, self._session(self._writer) as session:
             tx = Transaction(session, self._clock.now())
             try:
-                await session.begin()
                 yield tx
-                await _to_its_end(session.commit())
+                await session.commit()
             finally:
-                await _to_its_end(session.close())
                 # also when cancelled: the commit may have happened, and a hint costs nothing
                 if tx.has_events:
                     self.committed.notify()
@@ -160,36 +168,79 @@ class Database:
         Removed rows leave copies in the log; after an erasure none may stay.
         """
         assert self._writer is not None, "the database is not open"  # noqa: S101 - a defect
-        async with self._writing, self._writer.connect() as connection:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
-                busy, _, _ = await cursor.fetchone()
-            return not busy
+        async with self._writing:
+            return await _to_its_end(_truncate_log(self._writer))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Open a read transaction, which sees one moment of the database."""
         assert self._readers is not None, "the database is not open"  # noqa: S101 - a defect
-        session = AsyncSession(self._readers, expire_on_commit=False)
+        async with self._session(self._readers) as session:
+            yield session
+
+    @asynccontextmanager
+    async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+        self._users += 1
+        self._unused.clear()
+        session = _FinishingSession(engine, expire_on_commit=False)
         try:
             await session.begin()
             yield session
         finally:
-            await _to_its_end(session.close())
+            try:
+                # rolls back what was not committed
+                await session.close()
+            finally:
+                self._users -= 1
+                if not self._users:
+                    self._unused.set()
 
 
-async def _to_its_end(step: Coroutine[Any, Any, None]) -> None:
+async def _truncate_log(engine: AsyncEngine) -> bool:
+    async with engine.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
+            busy, _, _ = await cursor.fetchone()
+        return not busy
+
+
+async def _to_its_end(step: Awaitable[T]) -> T:
     """Let a step finish although the caller was cancelled; the cancellation comes after it.
 
-    Callers leave at any moment. A commit or a rollback that is cut off half-way would leave its
-    outcome open and its connection unusable.
+    Callers leave at any moment. SQLite keeps the locks of a connection that is closed in the middle
+    of a statement until the statement is forgotten, and everybody would wait for that.
     """
     task = asyncio.ensure_future(step)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody is told that it was not
+        raise cancelled
+    return task.result()
+
+
+class _FinishingSession(AsyncSession):
+    """A session whose every step runs to its end."""
+
+
+def _finishing(step: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    @functools.wraps(step)
+    async def finish(*args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - whatever the step takes
+        return await _to_its_end(step(*args, **kwargs))
+
+    return finish
+
+
+for _name in (
+    "commit", "close", "connection", "delete", "execute", "flush", "get", "get_one", "merge",
+    "refresh", "rollback", "run_sync", "scalar", "scalars",
+):  # fmt: skip
+    setattr(_FinishingSession, _name, _finishing(getattr(AsyncSession, _name)))
 
 
 def _prepare(engine: AsyncEngine, *, begin: str, query_only: bool = False) -> None:

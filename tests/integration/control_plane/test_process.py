@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from dfip.control_plane.v1 import control_plane_service_pb2 as pb
 from dfip.control_plane.v1.control_plane_service_pb2_grpc import ControlPlaneServiceStub
 from service_runtime.clients import FileToken, open_channel
 from tests.integration.control_plane.conftest import RTSP
+from tests.support.control_plane import running_control_plane
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -101,3 +103,24 @@ async def test_what_cannot_be_used_is_named(tmp_path: Path, socket: Path, broken
     last = errors.decode().splitlines()[-1]
     assert str(file) in last
     assert "Traceback" not in errors.decode()
+
+
+async def test_a_data_directory_has_one_control_plane(tmp_path: Path, socket: Path) -> None:
+    second = environment(tmp_path, socket)
+    async with running_control_plane(tmp_path), started(second) as process:
+        _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert "another control plane uses" in errors.decode().splitlines()[-1]
+
+
+async def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path, socket: Path) -> None:
+    later = text("UPDATE alembic_version SET version_num = '9999'")
+    async with (
+        running_control_plane(tmp_path) as running,
+        running.control_plane.database.write() as tx,
+    ):
+        await tx.session.execute(later)
+    async with started(environment(tmp_path, socket)) as process:
+        _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert "another version of dfip" in errors.decode().splitlines()[-1]

@@ -123,7 +123,7 @@ async def test_no_token_is_in_the_database_or_the_log(
 ) -> None:
     async with running_control_plane(tmp_path, clock=VirtualClock()) as running:
         await live_through_everything(running)
-    database = (tmp_path / "data" / "dfip.db").read_bytes()
+    database = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("dfip.db*"))
     assert b"camera.deleted" in database
     assert not TOKEN.search(database)
     assert not TOKEN.search(capfd.readouterr().err.encode())

@@ -1,6 +1,7 @@
 """A change and its event: both or neither, in order, also when somebody gives up half-way."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -8,6 +9,8 @@ from sqlalchemy.exc import OperationalError
 
 from control_plane.database import Database, Transaction
 from control_plane.events.tables import EventRow, FeedRow
+from control_plane.schema import migrate
+from tests.support.virtual_clock import VirtualClock
 
 
 async def events_in(database: Database) -> list[tuple[int, str]]:
@@ -92,3 +95,44 @@ async def test_a_writer_that_is_cancelled_blocks_nobody(database: Database, step
     types = [type_ for _, type_ in await events_in(database)]
     # both or neither, and the next writer went on
     assert types == (["test.cancelled"] if changed else []) + ["test.after"]
+
+
+async def test_closing_waits_for_who_is_in_the_middle(tmp_path: Path, clock: VirtualClock) -> None:
+    database = Database(tmp_path / "another.db", clock)
+    await database.open()
+    await migrate(database)
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def write() -> None:
+        async with database.write() as tx:
+            entered.set()
+            await go_on.wait()
+            await tx.append_event("test.event", payload={})
+
+    writing = asyncio.create_task(write())
+    await entered.wait()
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(writing, closing)
+    # the last connection to close leaves no log behind
+    assert not (tmp_path / "another.db-wal").exists()
+
+
+@pytest.mark.parametrize("steps", range(5, 200, 13))
+async def test_a_reader_that_is_cancelled_leaves_no_lock(database: Database, steps: int) -> None:
+    async with database.write() as tx:
+        await tx.append_event("test.event", payload={})
+
+    async def read() -> None:
+        while True:
+            await events_in(database)
+
+    doomed = asyncio.create_task(read())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    doomed.cancel()
+    outcome = await asyncio.gather(doomed, return_exceptions=True)
+    # the exception, with all that its frames hold on to, is still there
+    assert isinstance(outcome[0], asyncio.CancelledError)
+    assert await database.truncate_log(), "somebody still reads"
