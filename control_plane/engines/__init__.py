@@ -1,0 +1,1 @@
+"""The two database engines: SQLite in the data directory, and PostgreSQL."""

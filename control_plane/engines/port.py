@@ -1,0 +1,113 @@
+"""What ``control_plane.database`` needs of an engine, and what it says when the engine fails.
+
+``sqlite.py`` and ``postgres.py`` are the two implementations. All that differs between them stands
+there; stores, feed and migrations are written once.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from service_runtime.errors import ServiceError, Unavailable
+
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database server cannot be reached now; nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("DATABASE_UNAVAILABLE", "The database is away for now; try again soon.")
+
+
+class DatabaseBusy(Unavailable):
+    """Others were in the way for too long; nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__("DATABASE_BUSY", "The database is busy; try again soon.")
+
+
+class CommitUnknown(DatabaseUnavailable):
+    """The connection broke during the commit: it is there or it is not, as a whole."""
+
+
+class Engine(Protocol):
+    """A database engine. ``open`` it before use and ``close`` it after."""
+
+    @property
+    def writers(self) -> AsyncEngine:
+        """Connections that may write."""
+        ...
+
+    @property
+    def readers(self) -> AsyncEngine:
+        """Connections that may only read; a transaction sees one moment."""
+        ...
+
+    def open(self) -> None:
+        """Make the engines; connections are made when they are needed.
+
+        Raises:
+            OSError: A file cannot be made.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+    def turn(self) -> AbstractAsyncContextManager[object]:
+        """Hold the place of a writer for a transaction, where there is only one."""
+        ...
+
+    async def begin(self, session: AsyncSession) -> None:
+        """Make the session's connection.
+
+        Raises:
+            DatabaseUnavailable: There is none to be had.
+        """
+        ...
+
+    async def line_up(self, session: AsyncSession) -> None:
+        """Have this transaction commit before any that lines up for event numbers after it."""
+        ...
+
+    async def alone(self, session: AsyncSession, name: str) -> None:
+        """Wait until no other transaction of any process holds the name, and hold it."""
+        ...
+
+    async def prepare_migration(self, session: AsyncSession) -> None:
+        """Let one process at a time migrate, for as long as it takes."""
+        ...
+
+    async def history(self, session: AsyncSession) -> str | None:
+        """Return what a restore or a failover changes; None where the engine cannot tell."""
+        ...
+
+    async def scrub(self) -> bool:
+        """Leave as little of removed rows on the disk as the engine allows; False if put off."""
+        ...
+
+    async def follow(self, hint: "Hint") -> None:
+        """Pass on hints that another process committed events; runs until cancelled."""
+        ...
+
+    def failure(self, error: DBAPIError) -> ServiceError | None:
+        """Return what the caller is told of an error of the driver; None where it is a defect."""
+        ...
+
+    def is_repeatable(self, error: DBAPIError) -> bool:
+        """Tell whether the same transaction may succeed when it is done once more from the start.
+
+        Only where nothing was committed.
+        """
+        ...
+
+
+class Hint(Protocol):
+    """What to do when another process committed something, or may have."""
+
+    def __call__(self) -> None:
+        """Take the hint."""
+        ...
