@@ -27,10 +27,11 @@ async def migrate(database: Database) -> None:
     """Bring the database to the newest revision, in one transaction."""
     async with database.write() as tx:
         connection = await tx.session.connection()
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(upgrade)
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection) -> None:
+    """Bring the database to the newest revision, in the connection's transaction."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -109,7 +109,8 @@ def events_of_change(
         now: The time.
     """
     types: list[str] = []
-    changed = before.state != after.state
+    failed = _has_failed(before, after)
+    changed = before.state != after.state or failed
     due = announced_at is None or now - announced_at >= ANNOUNCE_EVERY
     if changed or (heard and due):
         types.append("worker.heartbeat")
@@ -118,8 +119,24 @@ def events_of_change(
         "stopped",
     }:
         types.append("worker.started" if after.worker_status == "running" else "worker.stopped")
-    failing = after.worker_status == "failed" or after.failure_reason != "none"
-    worse = before.failure_reason != after.failure_reason or before.worker_status != "failed"
-    if changed and failing and worse:
+    if failed:
         types.append("worker.error")
     return types
+
+
+def _has_failed(before: Observation, after: Observation) -> bool:
+    """Tell whether a failure lies between two observations; each failure counts once.
+
+    A worker that tries again keeps the reason of its last failure in sight until it runs: what
+    waits to be started, starts or has played to its end only remembers, and has not failed anew.
+    """
+    return _is_failing(after) and (
+        not _is_failing(before)
+        or before.failure_reason != after.failure_reason
+        or before.error_count < after.error_count
+    )
+
+
+def _is_failing(observed: Observation) -> bool:
+    degraded = observed.worker_status == "running" and observed.failure_reason != "none"
+    return degraded or observed.worker_status in {"failed", "backoff"}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.assembly import ControlPlane
+from control_plane.data_dir import DataDir
 from control_plane.settings import Settings
 from service_runtime.authentication import role_from_name
 from service_runtime.clients import MeshChannel, StaticToken, open_channel
@@ -21,6 +22,7 @@ from service_runtime.clock import Clock, SystemClock
 from service_runtime.lifecycle import Lifecycle
 from service_runtime.limits import PICTURE_MAX_MESSAGE_BYTES
 from service_runtime.secret import Secret
+from tests.support.database import place_database
 
 _NOWHERE = "unix:/nonexistent/identity-index.sock"
 
@@ -105,6 +107,7 @@ async def running_control_plane(
         "index_target": index_target,
     }
     chosen = Settings(**(values | settings))
+    place_database(DataDir(chosen.data_dir).database)
     control_plane = ControlPlane(chosen, clock or SystemClock())
     lifecycle = Lifecycle()
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.database import Database
-from control_plane.schema import migrate
+from tests.support.database import place_database
 from tests.support.virtual_clock import VirtualClock
 
 
@@ -17,8 +17,8 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 async def database(tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Database]:
+    place_database(tmp_path / "dfip.db")
     made = Database(tmp_path / "dfip.db", clock)
     await made.open()
-    await migrate(made)
     yield made
     await made.close()

@@ -1,4 +1,9 @@
-"""A GPU that is asked for and absent is reported or refused, never silently replaced."""
+"""A GPU that is asked for and absent is reported or refused; and nothing reports home."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -42,3 +47,14 @@ def test_the_cpu_needs_no_reason(builtin_pack: PreparedPack, accelerator: Accele
         pytest.skip("this ONNX Runtime has CUDA")
     with open_engine(builtin_pack.pack.pack_id, accelerator=accelerator) as engine:
         assert (engine.accelerator_used, engine.accelerator_reason) == ("cpu", None)
+
+
+def test_the_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    # ONNX Runtime keeps quiet under CI by itself; what is tested is a machine of a user
+    environ = {name: value for name, value in os.environ.items() if "CI" not in name.split("_")}
+    environ |= {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    environ["ORT_DISABLE_TELEMETRY"] = "0"
+    subprocess.run(
+        [sys.executable, "-c", "import face_engine.onnx_session"], env=environ, check=True
+    )
+    assert not list(tmp_path.rglob("*")), "it left its identifier or a queue of reports"

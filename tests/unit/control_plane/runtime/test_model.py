@@ -1,5 +1,6 @@
 """What a change of a worker's state is worth, and what silence means."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,8 +18,15 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JUST_NOW = NOW - timedelta(seconds=5)
 
 
-def seen(worker_status: str, health: str = "unknown", reason: str = "none") -> Observation:
-    return Observation(worker_status=worker_status, health_status=health, failure_reason=reason)
+def seen(
+    worker_status: str, health: str = "unknown", reason: str = "none", errors: int = 0
+) -> Observation:
+    return Observation(
+        worker_status=worker_status,
+        health_status=health,
+        failure_reason=reason,
+        error_count=errors,
+    )
 
 
 RUNNING = seen("running", "healthy")
@@ -49,6 +57,46 @@ REFUSED = seen("backoff", "unhealthy", "refused")
 def test_events_of_a_change(before: Observation, after: Observation, expected: list[str]) -> None:
     types = events_of_change(before, after, heard=True, announced_at=JUST_NOW, now=NOW)
     assert types == expected
+
+
+@pytest.mark.parametrize(
+    "life",
+    [
+        # a worker that crashes, with its manager's words
+        [
+            seen("backoff", "unhealthy", "crashed", 1),
+            seen("pending", "unknown", "crashed", 1),
+            seen("starting", "unknown", "none", 1),
+            seen("starting"),
+            RUNNING,
+        ],
+        # a camera that refuses twice, with its worker's
+        [
+            seen("starting"),
+            seen("backoff", "unhealthy", "refused", 1),
+            seen("starting", "unhealthy", "refused", 1),
+            seen("backoff", "unhealthy", "refused", 2),
+            seen("starting", "unhealthy", "refused", 2),
+            RUNNING,
+        ],
+        # the attempt between two failures was too short to be told
+        [
+            seen("backoff", "unhealthy", "refused", 1),
+            seen("backoff", "unhealthy", "refused", 2),
+            seen("backoff", "unhealthy", "refused", 2),
+        ],
+        # the end of a recording is none
+        [seen("stopped", "healthy", "ended")],
+    ],
+)
+def test_each_failure_is_one_error(life: list[Observation]) -> None:
+    errors = 0
+    for before, after in itertools.pairwise([RUNNING, *life]):
+        types = events_of_change(before, after, heard=False, announced_at=JUST_NOW, now=NOW)
+        errors += types.count("worker.error")
+        if "worker.error" in types:
+            assert types[0] == "worker.heartbeat"
+    assert errors == max(seen.error_count for seen in life)
 
 
 @pytest.mark.parametrize(
