@@ -3,15 +3,20 @@
 import sys
 
 from control_plane.assembly import ROOM, ControlPlane
+from control_plane.engines.postgres import PostgresUrlError
 from control_plane.settings import Settings
 from service_runtime.clock import SystemClock
 from service_runtime.lifecycle import Lifecycle, run_service
-from service_runtime.settings import load_settings
+from service_runtime.settings import SettingsError, load_settings
 
 
 async def serve(lifecycle: Lifecycle) -> None:
     """Serve until the end has come."""
-    await ControlPlane(load_settings(Settings), SystemClock()).start(lifecycle)
+    try:
+        control_plane = ControlPlane(load_settings(Settings), SystemClock())
+    except PostgresUrlError as error:
+        raise SettingsError(str(error)) from None
+    await control_plane.start(lifecycle)
     await lifecycle.wait_for_stop()
 
 

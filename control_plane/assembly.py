@@ -5,6 +5,7 @@ way round: streams are ended first, so that watchers and workers connect again a
 that run get a moment, then the database is closed.
 """
 
+import functools
 import sqlite3
 from collections.abc import Sequence
 
@@ -19,10 +20,14 @@ from control_plane.cameras.watch import CameraWatch
 from control_plane.data_dir import MASTER_KEY_FILE, DataDir, DataDirInUse
 from control_plane.database import Database
 from control_plane.encryption import Vault, VaultError
+from control_plane.engines.port import DatabaseUnavailable, Engine
+from control_plane.engines.postgres import PostgresEngine
+from control_plane.engines.sqlite import SqliteEngine
 from control_plane.events.feed import ChangeFeed
 from control_plane.events.servicer import EventServicer
 from control_plane.gateway.servicer import WorkerGatewayServicer
 from control_plane.gateway.switchboard import Switchboard
+from control_plane.outages import outliving_outages
 from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
 from control_plane.people.face_analysis import FaceAnalysis
@@ -90,7 +95,7 @@ class ControlPlane:
             data_dir=settings.data_dir,
             jwks_file=settings.jwks_file,
         )
-        self.database = Database(self._data.database, clock)
+        self.database = Database(self._engine(), clock)
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._blobs = BlobDirectory(self._data.blobs)
@@ -141,6 +146,11 @@ class ControlPlane:
             await self.database.open()
             lifecycle.stack.push_async_callback(self.database.close)
             await migrate(self.database)
+        except DatabaseUnavailable as error:
+            raise StartError(
+                "cannot connect to the database of DFIP_DATABASE_URL; check that the server runs,"
+                " and the host, user, password and database in the address"
+            ) from error
         except OSError as error:
             raise StartError(
                 f"cannot use {error.filename or self._data.path}: {error.strerror};"
@@ -150,20 +160,24 @@ class ControlPlane:
             raise StartError(str(error)) from error
         except CommandError as error:
             raise StartError(
-                f"{self._data.database} was written by another version of dfip; use that version,"
-                " or another data directory"
+                f"{self._database_name} was written by another version of dfip; use that version,"
+                " or another database"
             ) from error
         except (DBAPIError, sqlite3.Error) as error:
             raise StartError(
-                f"{self._data.database} cannot be used as the database; check its rights and the"
+                f"{self._database_name} cannot be used as the database; check its rights and the"
                 " disk, or restore it from a backup"
             ) from error
         after = await self._switchboard.start()
         await self._server.start()
         lifecycle.stack.push_async_callback(self.stop)
-        lifecycle.spawn("gateway-switchboard", self._switchboard.run(after))
-        lifecycle.spawn("blob-remover", self._remover.run())
-        lifecycle.spawn("retention", self.retention.run())
+        for name, work in (
+            ("database-listener", self.database.follow_others),
+            ("gateway-switchboard", functools.partial(self._switchboard.run, after)),
+            ("blob-remover", self._remover.run),
+            ("retention", self.retention.run),
+        ):
+            lifecycle.spawn(name, outliving_outages(name, work, self._clock))
         lifecycle.spawn("token-refresh", self._tokens.run())
         await self._server.set_serving(serving=True)
 
@@ -175,6 +189,18 @@ class ControlPlane:
             Unavailable("SERVICE_STOPPING", "The service restarts; connect again.")
         )
         await self._server.stop(grace_s=2)
+
+    @property
+    def _database_name(self) -> str:
+        """What to call the database before people: without its address, which has a password."""
+        if self._settings.database_url is None:
+            return str(self._data.database)
+        return "the database of DFIP_DATABASE_URL"
+
+    def _engine(self) -> Engine:
+        if self._settings.database_url is None:
+            return SqliteEngine(self._data.database)
+        return PostgresEngine(self._settings.database_url, self._clock)
 
     def _bindings(self) -> Sequence[Binding]:
         registry = CameraRegistry(self.database, self._vault, self._issuer)

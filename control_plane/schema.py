@@ -1,14 +1,16 @@
 """All tables in one place, and the migration that runs before the control plane serves.
 
 A topic that adds a table adds its module here and a revision in ``control_plane/migrations``; a
-test holds the two together.
+test holds the two together. There is one history of revisions for both engines. After it, the feed
+gets a new id where the database is not the one that its events were written to: resume tokens name
+the feed.
 """
 
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 import control_plane.blobs.tables
 import control_plane.cameras.tables
@@ -17,7 +19,9 @@ import control_plane.people.tables
 import control_plane.runtime.tables
 import control_plane.sightings.tables  # noqa: F401 - each import registers its tables
 from control_plane.database import Database
+from control_plane.events.tables import FeedRow
 from control_plane.tables import Base
+from service_runtime.identifiers import new_id
 
 metadata = Base.metadata
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -26,8 +30,14 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 async def migrate(database: Database) -> None:
     """Bring the database to the newest revision, in one transaction."""
     async with database.write() as tx:
+        await database.prepare_migration(tx)
         connection = await tx.session.connection()
         await connection.run_sync(upgrade)
+        feed = (await tx.session.scalars(select(FeedRow).with_for_update())).one()
+        history = await database.history(tx.session)
+        if feed.history is not None and feed.history != history:
+            feed.feed_id = new_id()
+        feed.history = history
 
 
 def upgrade(connection: Connection) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_runtime.secret import Secret
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -15,6 +17,7 @@ class Settings:
         jwks_file: Where they find the keys to check tokens with.
         media_root: The only folder whose files cameras may play.
         index_target: Where the identity index listens.
+        database_url: Address of a PostgreSQL database; None for SQLite in ``data_dir``.
         pack: Model pack of cameras that name none.
         reflection: Let callers ask which services there are.
         event_days: Days that the change feed goes back.
@@ -28,6 +31,7 @@ class Settings:
     jwks_file: Path
     media_root: Path
     index_target: str
+    database_url: Secret | None = None
     pack: str = "builtin"
     reflection: bool = False
     event_days: float = 7

@@ -7,13 +7,18 @@ together for the migrations.
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, Integer, MetaData
+from sqlalchemy import JSON, BigInteger, DateTime, Integer, MetaData, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
 # SQLite gives numbers by itself only to a column whose type is spelled INTEGER
 BigSerial = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def sorted_text(length: int) -> String:
+    """Return the type of a text that lists are sorted by: by its characters on every engine."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -4,6 +4,9 @@ import pytest
 from hypothesis import settings
 
 from service_runtime.structured_logging import configure_logging
+from tests.support.engines import database_engine, postgres
+
+__all__ = ["database_engine", "postgres"]
 
 # a busy machine is no defect of an example
 settings.register_profile("dfip", deadline=None)

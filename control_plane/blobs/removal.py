@@ -51,7 +51,7 @@ class BlobRemover:
         Whoever removes rows for good empties the write-ahead log after them; a crash may have come
         first, so that is done once more here.
         """
-        await self._database.truncate_log()
+        await self._database.scrub()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._drain_always(), name="blob-removal")
             tasks.create_task(self._sweep_daily(), name="blob-sweep")

@@ -89,7 +89,8 @@ class CameraRegistry:
         Raises:
             AlreadyExists: ``REQUEST_ID_REUSED``: the request id belongs to another request.
         """
-        async with self._database.write() as tx:
+
+        async def register(tx: Transaction) -> CameraAndRuntime:
             if request_id:
                 earlier = await tx.session.scalar(
                     select(CameraRow).where(CameraRow.request_id == request_id)
@@ -122,7 +123,9 @@ class CameraRegistry:
             runtime = CameraRuntimeRow(camera_id=camera_id)
             tx.session.add(runtime)
             await _append(tx, "camera.created", row)
-        return row, runtime
+            return row, runtime
+
+        return await self._database.transact(register)
 
     async def update(self, camera_id: str, change: CameraChange) -> CameraAndRuntime:
         """Change what ``change`` names; a change that changes nothing leaves no trace.
@@ -131,8 +134,9 @@ class CameraRegistry:
             NotFound: ``CAMERA_NOT_FOUND``.
             Aborted: ``ETAG_MISMATCH``: somebody changed the camera meanwhile.
         """
-        async with self._database.write() as tx:
-            row, runtime = await load(tx.session, camera_id)
+
+        async def change_it(tx: Transaction) -> CameraAndRuntime:
+            row, runtime = await _load_locked(tx, camera_id)
             if change.etag and change.etag != etag_of(row):
                 raise Aborted(
                     "ETAG_MISMATCH",
@@ -163,7 +167,9 @@ class CameraRegistry:
             if switched:
                 enabled = row.desired_state == "running"
                 await _append(tx, "camera.enabled" if enabled else "camera.disabled", row)
-        return row, runtime
+            return row, runtime
+
+        return await self._database.transact(change_it)
 
     async def delete(self, camera_id: str) -> None:
         """Remove a camera, its runtime and its sightings.
@@ -171,11 +177,14 @@ class CameraRegistry:
         Raises:
             NotFound: ``CAMERA_NOT_FOUND``.
         """
-        async with self._database.write() as tx:
-            row, _ = await load(tx.session, camera_id)
+
+        async def remove(tx: Transaction) -> None:
+            row, _ = await _load_locked(tx, camera_id)
             await remove_camera_sightings(tx, camera_id)
             await _append(tx, "camera.deleted", row)
             await tx.session.delete(row)
+
+        await self._database.transact(remove)
 
     async def retry(self, camera_id: str) -> None:
         """Ask the camera's worker and the manager to try again at once.
@@ -184,11 +193,14 @@ class CameraRegistry:
             NotFound: ``CAMERA_NOT_FOUND``.
             FailedPrecondition: ``CAMERA_STOPPED``.
         """
-        async with self._database.write() as tx:
-            row, runtime = await load(tx.session, camera_id)
+
+        async def ask(tx: Transaction) -> None:
+            row, runtime = await _load_locked(tx, camera_id)
             _require_running(row)
             runtime.retry_counter += 1
             await tx.append_event(RETRY_REQUESTED, camera_id=camera_id, payload={})
+
+        await self._database.transact(ask)
 
     async def issue_worker_token(self, camera_id: str) -> tuple[IssuedToken, int]:
         """Open a new epoch and return the one token that may report in it, and the epoch.
@@ -197,8 +209,9 @@ class CameraRegistry:
             NotFound: ``CAMERA_NOT_FOUND``.
             FailedPrecondition: ``CAMERA_STOPPED``.
         """
-        async with self._database.write() as tx:
-            row, runtime = await load(tx.session, camera_id)
+
+        async def issue(tx: Transaction) -> tuple[IssuedToken, int]:
+            row, runtime = await _load_locked(tx, camera_id)
             _require_running(row)
             runtime.epoch += 1
             token = self._issuer.issue(
@@ -217,7 +230,9 @@ class CameraRegistry:
             )
             await apply_observation(tx, runtime, pending, heard=False)
             await tx.append_event(EPOCH_ISSUED, camera_id=camera_id, payload={})
-        return token, runtime.epoch
+            return token, runtime.epoch
+
+        return await self._database.transact(issue)
 
     def connection_string(self, row: CameraRow) -> str:
         """Return the camera's address with its credentials, for its worker and nobody else."""
@@ -269,6 +284,14 @@ async def load(session: AsyncSession, camera_id: str) -> CameraAndRuntime:
     if row is None:
         raise camera_not_found(camera_id)
     return row, await session.get_one(CameraRuntimeRow, camera_id)
+
+
+async def _load_locked(tx: Transaction, camera_id: str) -> CameraAndRuntime:
+    """Return a camera and its runtime, which nobody else changes before the commit."""
+    row = await tx.session.get(CameraRow, camera_id, with_for_update=True)
+    if row is None:
+        raise camera_not_found(camera_id)
+    return row, await tx.session.get_one(CameraRuntimeRow, camera_id, with_for_update=True)
 
 
 def _changed(row: CameraRow, wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from control_plane.cameras.mapping import (
 from control_plane.cameras.model import DESIRED_STATE_OF, HEALTH_INFO_BYTES, check_json
 from control_plane.cameras.registry import CameraAndRuntime, CameraChange, CameraRegistry, load
 from control_plane.cameras.watch import CameraWatch
-from control_plane.database import Database
+from control_plane.database import Database, Transaction
 from control_plane.runtime.mapping import observation, timestamp
 from control_plane.runtime.model import Observation, health_of_status
 from control_plane.runtime.store import record_heartbeat, record_report
@@ -168,8 +168,11 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         observed = Observation(
             worker_status=request.status, health_status=health_of_status(request.status)
         )
-        async with self._database.write() as tx:
+
+        async def record(tx: Transaction) -> None:
             await record_heartbeat(tx, camera_id, caller.epoch, observed, health_info=health_info)
+
+        await self._database.transact(record)
         return pb.ReportHeartbeatResponse(success=True, message="Heartbeat received")
 
     async def RetryCamera(
@@ -195,14 +198,20 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         """Take what the manager sees of its workers, in one transaction."""
         del context
         reports = [(report, observation(report)) for report in request.reports]
-        refused: list[str] = []
-        async with self._database.write() as tx:
+        # in one order, so that two managers do not wait for each other
+        reports.sort(key=lambda pair: pair[0].camera_id)
+
+        async def record(tx: Transaction) -> list[str]:
+            refused: list[str] = []
             for report, observed in reports:
                 taken = await record_report(
                     tx, report.camera_id, report.epoch, observed, pod_name=report.pod_name
                 )
                 if not taken:
                     refused.append(report.camera_id)
+            return refused
+
+        refused = await self._database.transact(record)
         return pb.ReportRuntimesResponse(refused_camera_ids=refused)
 
     async def IssueWorkerToken(

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Index, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.tables import Base
+from control_plane.tables import Base, sorted_text
 
 
 class CameraRow(Base):
@@ -18,7 +18,7 @@ class CameraRow(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     # the name, folded: what lists are sorted by, whatever the case
-    name_key: Mapped[str] = mapped_column(String(600))
+    name_key: Mapped[str] = mapped_column(sorted_text(600))
     # the connection string, sealed with the master key; only the gateway opens it
     connection_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     connection_scheme: Mapped[str] = mapped_column(String(16))

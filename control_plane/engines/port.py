@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from service_runtime.errors import ServiceError, Unavailable
 
 
-
 class DatabaseUnavailable(Unavailable):
     """The database server cannot be reached now; nothing was written."""
 

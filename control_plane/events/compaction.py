@@ -7,7 +7,7 @@ that a watcher who still needs it is told that its token expired instead of miss
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 
 from control_plane.database import Database
 from control_plane.events.tables import EventRow, FeedRow
@@ -23,6 +23,8 @@ async def compact(database: Database, *, older_than: timedelta, keep: int) -> in
     removed = 0
     while True:
         async with database.write() as tx:
+            # two replicas must not write down different ends
+            feed = (await tx.session.scalars(select(FeedRow).with_for_update())).one()
             newest = await tx.session.scalar(select(func.max(EventRow.sequence)))
             oldest = await tx.session.scalar(select(func.min(EventRow.sequence)))
             if newest is None or oldest is None:
@@ -34,6 +36,8 @@ async def compact(database: Database, *, older_than: timedelta, keep: int) -> in
             if last < oldest:
                 return removed
             through = min(last, oldest + _CHUNK - 1)
-            await tx.session.execute(delete(EventRow).where(EventRow.sequence <= through))
-            await tx.session.execute(update(FeedRow).values(compacted_through=through))
-            removed += through - oldest + 1
+            gone = await tx.session.scalars(
+                delete(EventRow).where(EventRow.sequence <= through).returning(EventRow.sequence)
+            )
+            removed += len(gone.all())
+            feed.compacted_through = through

@@ -45,3 +45,5 @@ class FeedRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     feed_id: Mapped[str] = mapped_column(String(36))
     compacted_through: Mapped[int] = mapped_column(BigInteger, default=0)
+    # which database the events were written to, where the engine can tell
+    history: Mapped[str | None] = mapped_column(String(100))

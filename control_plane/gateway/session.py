@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.cameras.mapping import effective_model_config, json_message
 from control_plane.cameras.registry import CameraRegistry
 from control_plane.cameras.tables import CameraRow
-from control_plane.database import Database
+from control_plane.database import Database, Transaction
 from control_plane.gateway.outbox import Outbox
 from control_plane.runtime.mapping import observation
 from control_plane.runtime.model import Observation
@@ -140,7 +140,8 @@ class WorkerSession:
         due = self._written_at is None or now - self._written_at >= WRITE_EVERY
         if observed == self._written and not due:
             return
-        async with self._database.write() as tx:
+
+        async def record(tx: Transaction) -> None:
             await record_heartbeat(
                 tx,
                 self.worker.camera_id,
@@ -149,6 +150,8 @@ class WorkerSession:
                 health_info=_health_info(heartbeat),
                 pod_name=self.worker.pod_name,
             )
+
+        await self._database.transact(record)
         self._written, self._written_at = observed, now
 
 

@@ -10,7 +10,7 @@ from control_plane.database import Database
 from control_plane.events.feed import ChangeFeed
 from control_plane.events.types import CAMERA_STATE_PREFIXES
 from control_plane.gateway.session import WorkerSession
-from service_runtime.errors import Aborted
+from service_runtime.errors import Aborted, OutOfRange
 from service_runtime.resume_tokens import ResumeToken
 
 
@@ -21,6 +21,7 @@ class Switchboard:
         self._database = database
         self._feed = feed
         self._sessions: dict[str, WorkerSession] = {}
+        self._position: ResumeToken | None = None
 
     async def start(self) -> ResumeToken:
         """Return the position from which ``run`` must follow; take it before serving."""
@@ -28,7 +29,19 @@ class Switchboard:
             return await self._feed.head(session)
 
     async def run(self, after: ResumeToken) -> None:
-        """Tell connected workers what changes for them, until the feed is closed."""
+        """Tell connected workers what changes for them, until the feed is closed.
+
+        Run again with the same position it goes on where it was; where that is not kept any more,
+        it looks at every stream.
+        """
+        try:
+            await self._follow(self._position or after)
+        except OutOfRange:
+            self._position = await self.start()
+            await self._look(set(self._sessions))
+            await self._follow(self._position)
+
+    async def _follow(self, after: ResumeToken) -> None:
         batches = self._feed.subscribe(after)
         async with contextlib.aclosing(batches):
             async for batch in batches:
@@ -41,6 +54,7 @@ class Switchboard:
                 }
                 if touched:
                     await self._look(touched)
+                self._position = batch.resume_token
 
     async def connect(self, session: WorkerSession) -> None:
         """Take a stream in, in place of an older one of the same camera, and tell it its work."""

@@ -5,11 +5,11 @@ useless. So a photograph passes three gates: one face is meant, it is good enoug
 somebody else's. ``force`` opens the last two. The choice and the sentences are pure functions.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
 from control_plane.blobs.directory import BlobDirectory
+from control_plane.engines.port import CommitUnknown
 from control_plane.face_values import Candidate, Embedding
 from control_plane.people import model
 from control_plane.people.face_analysis import FaceAnalysis, FoundFace
@@ -28,8 +28,6 @@ class Enrolment:
         self._store = store
         self._analysis = analysis
         self._blobs = blobs
-        # one at a time from the search to the commit: two people cannot get one face at once
-        self._deciding = asyncio.Lock()
 
     async def add_face(
         self, person_id: str, image: bytes, *, face_index: int | None, force: bool
@@ -51,7 +49,8 @@ class Enrolment:
         face = choose_face(analysis.faces, face_index)
         if not force:
             refuse_poor(face)
-        async with self._deciding:
+        # from the search to the commit: two people cannot get one face at once
+        async with self._store.deciding():
             if not force:
                 await self._refuse_somebody_elses(
                     person_id, face.embedding, analysis.match_threshold
@@ -93,6 +92,8 @@ class Enrolment:
                 embedding=face.embedding,
                 portrait_blob_id=blob_id,
             )
+        except CommitUnknown:
+            raise
         except ServiceError:
             # refused, so no row names it; after a crash or a lost commit the sweep decides
             await self._blobs.delete([blob_id])

@@ -3,8 +3,9 @@
 A person's erasure takes the record, the faces with their embeddings, the sightings that name the
 person, every mention among the candidates of other sightings, and what events said. Pictures are
 queued in the same transaction and gone before the receipt is answered; a crash in between leaves
-their removal to the next start (``blobs/removal.py``). Then the write-ahead log is emptied, so that
-no copy of a removed row stays behind in it.
+their removal to the next start (``blobs/removal.py``). Then the database is scrubbed, so that as
+little of a removed row stays behind as the engine allows: nothing in SQLite's file and log; on
+PostgreSQL ``engines/postgres.py`` says what may.
 """
 
 import asyncio
@@ -49,8 +50,8 @@ class Erasure:
         await asyncio.shield(self._remove_face(person_id, face_id))
 
     async def _erase_person(self, person_id: str) -> ErasureReceipt:
-        async with self._database.write() as tx:
-            person = await store.require(tx.session, person_id)
+        async def erase(tx: Transaction) -> ErasureReceipt:
+            person = await store.require_locked(tx.session, person_id)
             faces = await _faces_of(tx, person_id)
             for face in faces:
                 await tx.append_event(
@@ -73,12 +74,15 @@ class Erasure:
                 pictures=len(pictures),
             )
             tx.session.add(_receipt_row(receipt))
+            return receipt
+
+        receipt = await self._database.transact(erase)
         await self._finish()
         return receipt
 
     async def _remove_face(self, person_id: str, face_id: str) -> None:
-        async with self._database.write() as tx:
-            await store.require(tx.session, person_id)
+        async def remove(tx: Transaction) -> None:
+            await store.require_locked(tx.session, person_id)
             query = select(FaceRow).where(FaceRow.id == face_id, FaceRow.person_id == person_id)
             face = await tx.session.scalar(query)
             if face is None:
@@ -91,6 +95,8 @@ class Erasure:
                 )
             await queue_removals(tx, await _remove_faces(tx, [face]))
             await tx.append_event("face.removed", person_id=person_id, face_id=face_id, payload={})
+
+        await self._database.transact(remove)
         await self._finish()
 
     async def _finish(self) -> None:
@@ -99,7 +105,7 @@ class Erasure:
         except OSError as error:
             # the entries are durable: the removal task tries again
             _log.error("erasure.pictures_delayed", errno=error.errno)
-        if not await self._database.truncate_log():
+        if not await self._database.scrub():
             # somebody read for longer than the database waits; the next erasure or start does it
             _log.warning("erasure.log_kept")
 

@@ -5,6 +5,7 @@ transactions: names for sightings, and whether a person is still there.
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +39,8 @@ class PersonStore:
         """
         digest = model.request_digest(name, notes, labels)
         folded = model.fold(name)
-        async with self._database.write() as tx:
+
+        async def register(tx: Transaction) -> Person:
             if request_id is not None:
                 query = select(PersonRow).where(PersonRow.request_id == request_id)
                 made = await tx.session.scalar(query)
@@ -61,6 +63,8 @@ class PersonStore:
             person = _person(row, 0)
             await _append(tx, "person.created", person)
             return person
+
+        return await self._database.transact(register)
 
     async def get(self, person_id: str) -> Person:
         """Return a person.
@@ -90,10 +94,9 @@ class PersonStore:
         Raises:
             NotFound: There is no such person.
         """
-        async with self._database.write() as tx:
-            row = await tx.session.get(PersonRow, person_id)
-            if row is None:
-                raise model.person_not_found(person_id)
+
+        async def change_it(tx: Transaction) -> Person:
+            row = await require_locked(tx.session, person_id)
             if change.name is not None:
                 row.name = change.name
                 row.name_key = model.fold(change.name)
@@ -108,6 +111,8 @@ class PersonStore:
                 await _append(tx, "person.updated", person)
             return await _read(tx.session, person_id)
 
+        return await self._database.transact(change_it)
+
     async def add_face(
         self, person_id: str, *, quality: Quality, embedding: Embedding, portrait_blob_id: str
     ) -> Face:
@@ -118,8 +123,9 @@ class PersonStore:
             FailedPrecondition: The person has as many faces as one can have.
             AlreadyExists: The very photograph is enrolled already.
         """
-        async with self._database.write() as tx:
-            await require(tx.session, person_id)
+
+        async def enrol(tx: Transaction) -> Face:
+            await require_locked(tx.session, person_id)
             if await _count_faces(tx.session, person_id) >= model.MOST_FACES:
                 raise model.too_many_faces(person_id)
             await self._refuse_twin(tx.session, person_id, embedding)
@@ -133,9 +139,10 @@ class PersonStore:
                     "created_at": tx.now.isoformat(),
                 }
             }
-            revision = await tx.append_event(
+            await tx.append_event(
                 "face.added", person_id=person_id, face_id=face_id, payload=payload
             )
+            revision = await tx.number_events()
             row = FaceRow(
                 id=face_id,
                 person_id=person_id,
@@ -154,6 +161,12 @@ class PersonStore:
                 EmbeddingRow(face_id=face_id, dimension=embedding.dimension, sealed=sealed)
             )
             return _face(row)
+
+        return await self._database.transact(enrol)
+
+    def deciding(self) -> AbstractAsyncContextManager[None]:
+        """Hold the place of the one enrolment that is being decided."""
+        return self._database.alone("enrolment")
 
     async def faces(self, person_id: str) -> list[Face]:
         """Return the faces of a person, oldest first.
@@ -229,6 +242,31 @@ async def require(session: AsyncSession, person_id: str) -> PersonRow:
     if row is None:
         raise model.person_not_found(person_id)
     return row
+
+
+async def require_locked(session: AsyncSession, person_id: str) -> PersonRow:
+    """Return a person's row, which nobody else changes or removes before the commit.
+
+    Raises:
+        NotFound: There is no such person.
+    """
+    row = await session.get(PersonRow, person_id, with_for_update=True)
+    if row is None:
+        raise model.person_not_found(person_id)
+    return row
+
+
+async def held(tx: Transaction, person_ids: Collection[str]) -> set[str]:
+    """Return those of the people who are there, and stay there until the commit."""
+    if not person_ids:
+        return set()
+    query = (
+        select(PersonRow.id)
+        .where(PersonRow.id.in_(person_ids))
+        .order_by(PersonRow.id)
+        .with_for_update(read=True, key_share=True)
+    )
+    return set(await tx.session.scalars(query))
 
 
 async def names(session: AsyncSession, person_ids: Collection[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from control_plane.tables import Base, UtcDateTime
+from control_plane.tables import Base, UtcDateTime, sorted_text
 
 _ID = String(36)
 
@@ -24,9 +24,9 @@ class PersonRow(Base):
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     # the name, folded: what lists are filtered by, whatever the case
-    name_key: Mapped[str] = mapped_column(String(600))
+    name_key: Mapped[str] = mapped_column(sorted_text(600))
     # as much of it as fits into a page token: what lists are sorted by
-    sort_key: Mapped[str] = mapped_column(String(300))
+    sort_key: Mapped[str] = mapped_column(sorted_text(300))
     notes: Mapped[str] = mapped_column(String(4000))
     labels: Mapped[list[str]] = mapped_column(JSON)
     # a repeated request finds the person that it made

@@ -50,6 +50,17 @@ async def require_epoch(
     return runtime
 
 
+async def hold_epoch(session: AsyncSession, camera_id: str, epoch: int | None) -> CameraRuntimeRow:
+    """``require_epoch`` for a transaction that writes: the epoch stays in force until its commit.
+
+    Raises:
+        NotFound: ``CAMERA_NOT_FOUND``.
+        FailedPrecondition: ``STALE_EPOCH``.
+    """
+    await session.get(CameraRuntimeRow, camera_id, with_for_update=True)
+    return await require_epoch(session, camera_id, epoch)
+
+
 async def current_epoch(session: AsyncSession, camera_id: str) -> int:
     """Return the epoch in force; 0 where no worker was ever started.
 
@@ -79,7 +90,7 @@ async def record_heartbeat(
         NotFound: ``CAMERA_NOT_FOUND``.
         FailedPrecondition: ``STALE_EPOCH``.
     """
-    runtime = await require_epoch(tx.session, camera_id, epoch)
+    runtime = await hold_epoch(tx.session, camera_id, epoch)
     runtime.last_heartbeat = runtime.last_contact = runtime.last_sign_at = tx.now
     runtime.heard_epoch = runtime.epoch
     runtime.health_info = dict(health_info)
@@ -91,7 +102,7 @@ async def record_report(
     tx: Transaction, camera_id: str, epoch: int, observed: Observation, *, pod_name: str
 ) -> bool:
     """Write what the manager sees of a worker; False where the epoch is not in force."""
-    runtime = await tx.session.get(CameraRuntimeRow, camera_id)
+    runtime = await tx.session.get(CameraRuntimeRow, camera_id, with_for_update=True)
     if runtime is None or runtime.epoch != epoch:
         return False
     runtime.pod_name = pod_name or runtime.pod_name

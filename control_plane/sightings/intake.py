@@ -19,8 +19,9 @@ from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import queue_removals
 from control_plane.database import Database, Transaction
 from control_plane.encryption import Vault
+from control_plane.engines.port import CommitUnknown
 from control_plane.people import store as people
-from control_plane.runtime.store import require_epoch
+from control_plane.runtime.store import hold_epoch
 from control_plane.sightings.mapping import event_payload, report_of
 from control_plane.sightings.model import MATCH, SightingReport
 from control_plane.sightings.store import sighting_of
@@ -75,8 +76,12 @@ class SightingIntake:
         # files cannot join the transaction: they are there before it, and go if no row names them
         pictures = await self._keep_pictures(reports)
         try:
-            async with self._database.write() as tx:
-                used = await self._apply(tx, reporter, batch.sequence, reports, pictures)
+            used = await self._database.transact(
+                lambda tx: self._apply(tx, reporter, batch.sequence, reports, pictures)
+            )
+        except CommitUnknown:
+            # rows may name the pictures; if none does, the sweep removes them
+            raise
         except (ServiceError, SQLAlchemyError, OSError):
             await self._blobs.delete(list(pictures.values()))
             raise
@@ -109,15 +114,18 @@ class SightingIntake:
         pictures: dict[str, str],
     ) -> set[str]:
         """Write a batch and return the pictures that its rows name now."""
-        await require_epoch(tx.session, reporter.camera_id, reporter.epoch)
+        await hold_epoch(tx.session, reporter.camera_id, reporter.epoch)
         progress = await _progress(tx, reporter)
         if sequence <= progress.last_sequence:
             return set()
         progress.last_sequence = sequence
         progress.updated_at = tx.now
-        present = await people.names(tx.session, set().union(*(r.people for r in reports)))
+        present = await people.held(tx, set().union(*(r.people for r in reports)))
         found = await tx.session.scalars(
-            select(SightingRow).where(SightingRow.id.in_([report.id for report in reports]))
+            select(SightingRow)
+            .where(SightingRow.id.in_([report.id for report in reports]))
+            .order_by(SightingRow.id)
+            .with_for_update()
         )
         known = {row.id: row for row in found}
         changes: list[_Change] = []
@@ -126,7 +134,7 @@ class SightingIntake:
             row = known.get(reported.id)
             if row is not None and not _is_newer(reported, row, reporter):
                 continue
-            report = reported.with_people(present.keys()).not_after(tx.now)
+            report = reported.with_people(present).not_after(tx.now)
             created = row is None
             if row is None:
                 row = self._new_row(tx, report, reporter)
@@ -247,7 +255,7 @@ async def _mark_seen(tx: Transaction, changes: Sequence[_Change]) -> None:
         if report.decision == MATCH and report.person_id is not None:
             ended_at = report.ended_at
             seen[report.person_id] = max(seen.get(report.person_id, ended_at), ended_at)
-    for person_id, seen_at in seen.items():
+    for person_id, seen_at in sorted(seen.items()):
         await people.mark_seen(tx, person_id, seen_at)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, select
 
 from control_plane.blobs.removal import queue_removals
 from control_plane.database import Transaction
@@ -45,16 +45,15 @@ async def remove_older_than(tx: Transaction, before: datetime, limit: int = 500)
 
 
 async def _remove(tx: Transaction, which: ColumnElement[bool]) -> RemovedSightings:
-    with_picture = which & SightingRow.crop_blob_id.is_not(None)
-    blob_ids = await tx.session.scalars(select(SightingRow.crop_blob_id).where(with_picture))
-    count = await tx.session.scalar(select(func.count()).select_from(SightingRow).where(which))
-    candidates = SightingCandidateRow.sighting_id.in_(select(SightingRow.id).where(which))
-    await tx.session.execute(
-        delete(SightingCandidateRow).where(candidates).execution_options(synchronize_session=False)
+    # one statement: what it returns is what went, whatever others write meanwhile; the candidates
+    # go with their sighting by the foreign key
+    removed = await tx.session.scalars(
+        delete(SightingRow)
+        .where(which)
+        .returning(SightingRow.crop_blob_id)
+        .execution_options(synchronize_session=False)
     )
-    await tx.session.execute(
-        delete(SightingRow).where(which).execution_options(synchronize_session=False)
-    )
+    blob_ids = removed.all()
     return RemovedSightings(
-        count=count or 0, blob_ids=[blob_id for blob_id in blob_ids if blob_id is not None]
+        count=len(blob_ids), blob_ids=[blob_id for blob_id in blob_ids if blob_id is not None]
     )

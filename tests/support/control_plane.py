@@ -23,6 +23,7 @@ from service_runtime.lifecycle import Lifecycle
 from service_runtime.limits import PICTURE_MAX_MESSAGE_BYTES
 from service_runtime.secret import Secret
 from tests.support.database import place_database
+from tests.support.engines import database_url
 
 _NOWHERE = "unix:/nonexistent/identity-index.sock"
 
@@ -106,8 +107,10 @@ async def running_control_plane(
         "media_root": folder / "media",
         "index_target": index_target,
     }
+    values["database_url"] = await database_url(folder)
     chosen = Settings(**(values | settings))
-    place_database(DataDir(chosen.data_dir).database)
+    if chosen.database_url is None:
+        place_database(DataDir(chosen.data_dir).database)
     control_plane = ControlPlane(chosen, clock or SystemClock())
     lifecycle = Lifecycle()
     try:

@@ -13,6 +13,11 @@ depends_on = None
 MOMENT = sa.DateTime(timezone=True)
 
 
+def sorted_text(length: int) -> sa.String:
+    # by characters on every engine
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
 def upgrade() -> None:
     op.create_table(
         "blob_removals",
@@ -24,7 +29,7 @@ def upgrade() -> None:
         "cameras",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("name_key", sa.String(length=600), nullable=False),
+        sa.Column("name_key", sorted_text(600), nullable=False),
         sa.Column("connection_sealed", sa.LargeBinary(), nullable=False),
         sa.Column("connection_scheme", sa.String(length=16), nullable=False),
         sa.Column("desired_state", sa.String(length=16), nullable=False),
@@ -85,8 +90,8 @@ def upgrade() -> None:
         "persons",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("name_key", sa.String(length=600), nullable=False),
-        sa.Column("sort_key", sa.String(length=300), nullable=False),
+        sa.Column("name_key", sorted_text(600), nullable=False),
+        sa.Column("sort_key", sorted_text(300), nullable=False),
         sa.Column("notes", sa.String(length=4000), nullable=False),
         sa.Column("labels", sa.JSON(), nullable=False),
         sa.Column("request_id", sa.String(length=64), nullable=True),

@@ -50,7 +50,8 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-async def site(tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Site]:
+async def site(tmp_path: Path, clock: VirtualClock, database_engine: str) -> AsyncIterator[Site]:
+    del database_engine  # chosen, for the control plane
     async with running_control_plane(tmp_path, clock=clock) as running:
         yield Site(running=running, clock=clock)
         assert not running.stopping, "a root task of the control plane crashed"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from control_plane.database import Database
-from tests.support.database import place_database
+from tests.support.engines import engine_of
 from tests.support.virtual_clock import VirtualClock
 
 
@@ -16,9 +16,11 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-async def database(tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Database]:
-    place_database(tmp_path / "dfip.db")
-    made = Database(tmp_path / "dfip.db", clock)
+async def database(
+    tmp_path: Path, clock: VirtualClock, database_engine: str
+) -> AsyncIterator[Database]:
+    del database_engine  # chosen, for ``engine_of``
+    made = Database(await engine_of(tmp_path, clock), clock)
     await made.open()
     yield made
     await made.close()

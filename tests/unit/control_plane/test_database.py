@@ -8,6 +8,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from control_plane.database import Database, Transaction
+from control_plane.engines.sqlite import SqliteEngine
 from control_plane.events.tables import EventRow, FeedRow
 from control_plane.schema import migrate
 from tests.support.virtual_clock import VirtualClock
@@ -98,7 +99,7 @@ async def test_a_writer_that_is_cancelled_blocks_nobody(database: Database, step
 
 
 async def test_closing_waits_for_who_is_in_the_middle(tmp_path: Path, clock: VirtualClock) -> None:
-    database = Database(tmp_path / "another.db", clock)
+    database = Database(SqliteEngine(tmp_path / "another.db"), clock)
     await database.open()
     await migrate(database)
     entered, go_on = asyncio.Event(), asyncio.Event()
@@ -133,4 +134,4 @@ async def test_a_reader_that_is_cancelled_leaves_no_lock(database: Database) -> 
     outcome = await asyncio.gather(doomed, return_exceptions=True)
     # the exception, with all that its frames hold on to, is still there
     assert isinstance(outcome[0], asyncio.CancelledError)
-    assert await database.truncate_log(), "somebody still reads"
+    assert await database.scrub(), "somebody still reads"

@@ -7,6 +7,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, select, text
 
 from control_plane.database import Database
+from control_plane.engines.sqlite import SqliteEngine
 from control_plane.events.tables import FeedRow
 from control_plane.schema import metadata, migrate
 from tests.support.virtual_clock import VirtualClock
@@ -18,7 +19,7 @@ def differences(connection: Connection) -> list[object]:
 
 
 async def test_migration_and_tables_agree(tmp_path: Path) -> None:
-    database = Database(tmp_path / "dfip.db", VirtualClock())
+    database = Database(SqliteEngine(tmp_path / "dfip.db"), VirtualClock())
     await database.open()
     try:
         await migrate(database)
@@ -30,7 +31,7 @@ async def test_migration_and_tables_agree(tmp_path: Path) -> None:
 
 
 async def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
-    database = Database(tmp_path / "dfip.db", VirtualClock())
+    database = Database(SqliteEngine(tmp_path / "dfip.db"), VirtualClock())
     await database.open()
     try:
         await migrate(database)
@@ -44,7 +45,7 @@ async def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_the_database_is_safe_against_a_power_cut(tmp_path: Path) -> None:
-    database = Database(tmp_path / "dfip.db", VirtualClock())
+    database = Database(SqliteEngine(tmp_path / "dfip.db"), VirtualClock())
     await database.open()
     try:
         async with database.write() as tx:

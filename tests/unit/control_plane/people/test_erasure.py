@@ -127,7 +127,7 @@ async def test_a_crash_right_after_the_transaction_leaves_nothing(
 
     monkeypatch.setattr(BlobRemover, "drain", crash)
     async with running_people_site(tmp_path / "first") as site:
-        await site.site.control_plane.database.truncate_log()
+        await site.site.control_plane.database.scrub()
         ada = await site.person(NAME)
         await site.enrol(ada.id, vector(1), PORTRAIT)
         await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
@@ -150,7 +150,7 @@ async def test_hanging_up_does_not_stop_an_erasure(
         await hung_up.wait()
         return await drain(remover)
 
-    truncate, done = Database.truncate_log, asyncio.Event()
+    truncate, done = Database.scrub, asyncio.Event()
 
     async def tell(database: Database) -> bool:
         try:
@@ -159,7 +159,7 @@ async def test_hanging_up_does_not_stop_an_erasure(
             done.set()
 
     monkeypatch.setattr(BlobRemover, "drain", slow)
-    monkeypatch.setattr(Database, "truncate_log", tell)
+    monkeypatch.setattr(Database, "scrub", tell)
     database = site.site.control_plane.database
     remover = BlobRemover(database, BlobDirectory(tmp_path / "data" / "blobs"), SystemClock())
     call = asyncio.create_task(Erasure(database, remover).erase_person(ada.id))

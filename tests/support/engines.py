@@ -1,0 +1,57 @@
+"""On which engines the control plane's tests run: each that asks for ``database_engine`` runs on both.
+
+    pytestmark = pytest.mark.usefixtures("database_engine")
+
+While a test runs on PostgreSQL, a control plane that is started on a folder gets the database that
+belongs to the folder, so that starting it again there is a restart.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from control_plane.engines.port import Engine
+from control_plane.engines.postgres import PostgresEngine
+from control_plane.engines.sqlite import SqliteEngine
+from service_runtime.clock import Clock
+from service_runtime.secret import Secret
+from tests.support.database import place_database
+from tests.support.postgres import PostgresSite, apart, postgres_site
+
+SQLITE, POSTGRES = "sqlite", "postgres"
+_chosen: list[PostgresSite] = []
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresSite]:
+    """A PostgreSQL server."""
+    with postgres_site() as site:
+        yield site
+
+
+@pytest.fixture(params=[SQLITE, POSTGRES])
+def database_engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which engine this test runs on."""
+    if request.param == SQLITE:
+        yield SQLITE
+        return
+    site: PostgresSite = request.getfixturevalue("postgres")
+    _chosen.append(site)
+    yield POSTGRES
+    _chosen.remove(site)
+    apart(site.drop_all())
+
+
+async def database_url(folder: Path) -> Secret | None:
+    """Return the address of a folder's database; None on SQLite."""
+    return await _chosen[-1].of_folder(folder) if _chosen else None
+
+
+async def engine_of(folder: Path, clock: Clock) -> Engine:
+    """Return an engine with a migrated database, which belongs to the folder."""
+    url = await database_url(folder)
+    if url is not None:
+        return PostgresEngine(url, clock)
+    place_database(folder / "dfip.db")
+    return SqliteEngine(folder / "dfip.db")

