@@ -42,7 +42,12 @@ async def migrate(database: Database) -> None:
 
 def upgrade(connection: Connection) -> None:
     """Bring the database to the newest revision, in the connection's transaction."""
+    command.upgrade(configuration(connection), "head")
+
+
+def configuration(connection: Connection) -> Config:
+    """Return what alembic's commands work with: our revisions, on the caller's connection."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import URL, make_url, text
+from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -268,7 +269,7 @@ class PostgresEngine:
             yield connection
 
     def _engine(
-        self, *, pool_size: int, settings: Mapping[str, str], isolation_level: Any
+        self, *, pool_size: int, settings: Mapping[str, str], isolation_level: IsolationLevel
     ) -> AsyncEngine:
         return create_async_engine(
             self._url,

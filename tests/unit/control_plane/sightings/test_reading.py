@@ -152,7 +152,7 @@ async def test_a_deleted_cameras_sightings_and_pictures_go(
 async def test_a_walk_meets_every_sighting_once_newest_first(
     tmp_path: Path, starts: list[int], size: int, cut: int
 ) -> None:
-    database = Database(tmp_path / f"{uuid.uuid4()}.db", SystemClock())
+    database = Database(SqliteEngine(tmp_path / f"{uuid.uuid4()}.db"), SystemClock())
     await database.open()
     try:
         await migrate(database)
