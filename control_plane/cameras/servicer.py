@@ -123,7 +123,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
     async def DeleteCamera(
         self, request: pb.DeleteCameraRequest, context: grpc.aio.ServicerContext
     ) -> pb.DeleteCameraResponse:
-        """Remove a camera, its runtime and its sightings."""
+        """Remove a camera, its runtime, its sightings and its telemetry."""
         del context
         await self._registry.delete(_camera_id(request.camera_id))
         return pb.DeleteCameraResponse(success=True, message="Camera deleted successfully")
