@@ -70,15 +70,25 @@ def without_wait(failures: Failures) -> Failures:
     return replace(failures, retry_at=None, next_retry_at=None, hopeless_generation=None)
 
 
-def recalled(row: RuntimeRow, *, now: float, wall: datetime) -> Failures:
+def recalled(row: RuntimeRow, *, of_worker: bool, now: float, wall: datetime) -> Failures:
     """Return what a new manager takes over from the record of its predecessor.
 
     The wait goes on where it was left, but never longer than a fresh one could be; a camera that
     was given up is tried again, because the settings may be other ones now.
+
+    Args:
+        row: The record.
+        of_worker: There is a worker, be it one that has ended since: once it has spoken, errors and
+            waits on record are those of its source, which say nothing about its own lives.
+        now: Monotonic seconds.
+        wall: The same moment as wall-clock time.
     """
-    if row.worker_status not in {"backoff", "pending", "starting"}:
+    untold = row.worker_status == "starting" and row.failure_reason == "none"
+    if row.worker_status == "pending" or untold:
+        return Failures(count=row.error_count, reason=row.failure_reason)
+    if of_worker or row.worker_status != "backoff":
         return NO_FAILURES
-    if row.worker_status != "backoff" or row.next_retry_at is None:
+    if row.next_retry_at is None:
         return Failures(count=row.error_count, reason=row.failure_reason)
     left = min(max((row.next_retry_at - wall).total_seconds(), 0.0), _LONGEST_WAIT_S)
     return Failures(

@@ -291,7 +291,10 @@ class Reconciler:
             if camera is not None:
                 memory.retry_counter = camera.retry_counter
                 memory.failures = recalled(
-                    camera.row, now=self._clock.monotonic(), wall=self._clock.now()
+                    camera.row,
+                    of_worker=camera_id in self._runtime.workers(),
+                    now=self._clock.monotonic(),
+                    wall=self._clock.now(),
                 )
             self._memories[camera_id] = memory
         if camera is not None:

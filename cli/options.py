@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+FLAG = ""
+"""Metavar of an option that takes no value; without it the help would show a type to type."""
+
 Server = Annotated[
     str | None,
     typer.Option(
@@ -24,8 +27,10 @@ TokenFile = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", metavar=FLAG, help="Print JSON on standard output.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", metavar=FLAG, help="Do not ask.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 T = TypeVar("T")
 
+_GAP = "  "
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -26,11 +27,17 @@ class Column(Generic[T]):
     Attributes:
         value: the full value, for pipes.
         shown: the value for people; by default the full one.
+        aside: on a terminal too narrow for the whole row, put it on a line of its own below.
     """
 
     title: str
     value: Callable[[T], str]
     shown: Callable[[T], str] | None = None
+    aside: bool = False
+
+    def text(self, item: T) -> str:
+        """Return what people see."""
+        return (self.shown or self.value)(item) or "-"
 
 
 class Output:
@@ -81,8 +88,7 @@ class Output:
         else:
             width = max(len(column.title) for column in columns) + 2
             for column in columns:
-                text = (column.shown or column.value)(item)
-                _print(f"{column.title + ':':<{width}}{text}")
+                _print(f"{column.title + ':':<{width}}{column.text(item)}")
 
     def text(self, text: str, value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
         """Print a piece of text; as JSON, the value instead."""
@@ -108,14 +114,31 @@ def _print(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - this is the place for it
 
 
-def _print_table(items: Iterable[T], columns: Sequence[Column[T]]) -> None:
+def _print_table(items: Sequence[T], columns: Sequence[Column[T]]) -> None:
+    """Print a table whose cells are never cut or broken, so that an id can be copied whole."""
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.title, overflow="fold")
+    def row(texts: Iterable[str]) -> str:
+        cells = zip(texts, widths, strict=True)
+        return _GAP.join(text + " " * (width - cell_len(text)) for text, width in cells).rstrip()
+
+    console = Console(highlight=False, soft_wrap=True)
+    inline = [c for c in columns if any(c.text(item) != "-" for item in items)]
+    widths = [_widest(items, column, cell_len) for column in inline]
+    aside: list[Column[T]] = []
+    if sum(widths) + len(_GAP) * (len(widths) - 1) > console.width:
+        aside = [column for column in inline if column.aside]
+        inline = [column for column in inline if not column.aside]
+        widths = [_widest(items, column, cell_len) for column in inline]
+    console.print(Text(row(column.title for column in inline), style="bold"))
     for item in items:
-        table.add_row(*(Text((column.shown or column.value)(item)) for column in columns))
-    Console(highlight=False).print(table)
+        console.print(Text(row(column.text(item) for column in inline)))
+        if aside:
+            below = _GAP.join(f"{column.title} {column.text(item)}" for column in aside)
+            console.print(Text(f"{_GAP}{below}", style="dim"))
+
+
+def _widest(items: Iterable[T], column: Column[T], length: Callable[[str], int]) -> int:
+    return max(length(column.title), *(length(column.text(item)) for item in items))

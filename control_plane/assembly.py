@@ -62,7 +62,7 @@ from dfip.control_plane.v1 import (
     worker_gateway_service_pb2_grpc,
 )
 from dfip.identity_index.v1 import identity_index_service_pb2
-from service_runtime.authentication import TokenVerifier
+from service_runtime.authentication import AUDIENCE, CONTROL_PLANE_AUDIENCE, TokenVerifier
 from service_runtime.clients import FileToken, open_channel
 from service_runtime.clock import Clock
 from service_runtime.errors import Unavailable
@@ -113,7 +113,9 @@ class ControlPlane:
             room=ROOM,
             listen=settings.listen,
             bindings=self._bindings(),
-            verifier=TokenVerifier(settings.jwks_file, clock),
+            verifier=TokenVerifier(
+                settings.jwks_file, clock, audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE)
+            ),
             clock=clock,
             reflection=settings.reflection,
             reflected=_REFLECTED_ELSEWHERE,

@@ -6,6 +6,7 @@ chain puts the caller where ``current_caller`` finds it.
 """
 
 import json
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from service_runtime.errors import Unauthenticated, Unavailable
 
 ISSUER = "dfip"
 AUDIENCE = "dfip"
+CONTROL_PLANE_AUDIENCE = "dfip.control_plane"  # of tokens that are good for nothing elsewhere
 ALGORITHM = "EdDSA"
 _REQUIRED_CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti", "role"]
 _LONGEST_TOKEN = 4096
@@ -75,11 +77,20 @@ def role_from_name(name: str) -> policy_pb2.Role:
 
 
 class TokenVerifier:
-    """Checks tokens against the keys in a JWKS file."""
+    """Checks tokens against the keys in a JWKS file.
 
-    def __init__(self, jwks_file: Path, clock: Clock) -> None:
+    Args:
+        jwks_file: The site's public keys.
+        clock: Tells whether a token has expired.
+        audiences: Whom a token must be for, one of them.
+    """
+
+    def __init__(
+        self, jwks_file: Path, clock: Clock, *, audiences: Sequence[str] = (AUDIENCE,)
+    ) -> None:
         self._jwks_file = jwks_file
         self._clock = clock
+        self._audiences = tuple(audiences)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._read_at_mtime_ns = -1
 
@@ -101,7 +112,7 @@ class TokenVerifier:
                 token,
                 key,
                 algorithms=[ALGORITHM],
-                audience=AUDIENCE,
+                audience=self._audiences,
                 issuer=ISSUER,
                 # the times are checked below, against the injected clock
                 options={

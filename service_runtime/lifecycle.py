@@ -87,6 +87,7 @@ def run_service(room: str, main: Callable[[Lifecycle], Awaitable[None]]) -> int:
 
     ``main`` starts the service and returns when ``lifecycle.wait_for_stop`` does.
     """
+    os.umask(0o077)  # what a service writes, its sockets included, is its own user's alone
     level = os.environ.get(_LOG_LEVEL, "info").lower()
     configure_logging(room, level if level in LEVELS else "info")
     try:

@@ -16,12 +16,16 @@ from grpc_reflection.v1alpha import reflection
 from service_runtime.authentication import TokenVerifier
 from service_runtime.clock import Clock
 from service_runtime.interceptors.chain import InterceptorChain
+from service_runtime.interceptors.quota import CallQuota
 from service_runtime.limits import (
     DEFAULT_MAX_MESSAGE_BYTES,
     KEEPALIVE_MS,
     KEEPALIVE_TIMEOUT_MS,
 )
 from service_runtime.method_policy import read_rules
+
+# Bit 0, identity alone: unpacking a bomb costs a second of CPU before any token counts.
+_NO_COMPRESSION = 1
 
 
 class ListenError(Exception):
@@ -92,7 +96,14 @@ class Server:
         """
         rules = read_rules(binding.descriptor for binding in self._bindings)
         server = grpc.aio.server(
-            interceptors=[InterceptorChain(room=self._room, rules=rules, verifier=self._verifier)],
+            interceptors=[
+                InterceptorChain(
+                    room=self._room,
+                    rules=rules,
+                    verifier=self._verifier,
+                    quota=CallQuota(self._max_concurrent_rpcs),
+                )
+            ],
             options=self._options(),
             maximum_concurrent_rpcs=self._max_concurrent_rpcs,
         )
@@ -140,6 +151,7 @@ class Server:
             ("grpc.max_metadata_size", 8 * 1024),
             ("grpc.absolute_max_metadata_size", 16 * 1024),
             ("grpc.max_concurrent_streams", self._max_concurrent_rpcs),
+            ("grpc.compression_enabled_algorithms_bitset", _NO_COMPRESSION),
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),

@@ -100,7 +100,10 @@ class WorkerRuntime(Protocol):
         ...
 
     async def open(self, on_change: Callable[[str], None]) -> None:
-        """Adopt the workers that live here already; call back with the camera of each that ends."""
+        """Adopt the workers of a lost manager; call back with the camera of each that ends.
+
+        One that ended while no manager looked is adopted as well, with its end.
+        """
         ...
 
     def workers(self) -> Mapping[str, ObservedWorker]:

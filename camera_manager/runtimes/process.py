@@ -24,7 +24,13 @@ from camera_manager.runtimes.living_process import (
     end_strays,
     is_worker,
 )
-from camera_manager.runtimes.port import ObservedWorker, WorkerEnd, WorkerSpec, pod_name
+from camera_manager.runtimes.port import (
+    EndKind,
+    ObservedWorker,
+    WorkerEnd,
+    WorkerSpec,
+    pod_name,
+)
 from camera_manager.runtimes.worker_log import open_log, trim_log
 from camera_manager.runtimes.worker_record import (
     RECORD_NAME,
@@ -101,14 +107,19 @@ class ProcessRuntime:
         self._on_change: Callable[[str], None] = lambda _camera_id: None
 
     async def open(self, on_change: Callable[[str], None]) -> None:
-        """Adopt the living workers of a lost manager, and end what it had no time to note."""
+        """Adopt the workers of a lost manager, and end what it had no time to note.
+
+        Those that died unseen are among ``workers`` too, ended: nobody has counted their end yet.
+        """
         self._on_change = on_change
         self._workers_dir = await asyncio.to_thread(_own_folder, self._workers_dir)
         self._sockets_dir = await asyncio.to_thread(_own_folder, self._sockets_dir)
         for camera_id in self.traces():
             if not self._adopt(camera_id):
                 self._clean(camera_id)
-        adopted = frozenset(held.process.pid for held in self._held.values())
+        adopted = frozenset(
+            held.process.pid for held in self._held.values() if held.worker.end is None
+        )
         for pid in await asyncio.to_thread(end_strays, self._workers_dir, adopted=adopted):
             _log.warning("worker.stray_killed", pid=pid)
 
@@ -200,6 +211,8 @@ class ProcessRuntime:
             for camera_id in self._held
         ]
         await asyncio.gather(*stops)
+        for camera_id in self._held:
+            self._clean(camera_id)  # or the next manager would take these ends for failures
 
     async def tend_logs(self) -> None:
         """Keep the logs within their bound until cancelled."""
@@ -241,14 +254,15 @@ class ProcessRuntime:
         try:
             self._hold(process, camera_id, record.epoch, record.generation, record.started_at)
         except (ProcessLookupError, PermissionError):
-            return False
+            self._hold_ended(process, camera_id, record)
+            return True
         # looked at only now: the pidfd is held, so it is this very process from here on
         if not is_worker(
             record.pid, camera_id=camera_id, folder=folder, create_time=record.create_time
         ):
             process.release()
-            del self._held[camera_id]
-            return False
+            self._hold_ended(process, camera_id, record)
+            return True
         _log.info("worker.adopted", camera_id=camera_id, pid=record.pid, epoch=record.epoch)
         return True
 
@@ -260,7 +274,23 @@ class ProcessRuntime:
         generation: int,
         started_at: datetime,
     ) -> ObservedWorker:
-        worker = ObservedWorker(
+        worker = self._worker(camera_id, epoch, generation, started_at)
+        held = _Held(worker=worker, process=process)
+        process.watch(lambda: self._note_end(held))
+        self._held[camera_id] = held
+        return worker
+
+    def _hold_ended(self, process: LivingProcess, camera_id: str, record: WorkerRecord) -> None:
+        """Hold a worker that ended while no manager looked; how and when, nobody can tell."""
+        worker = self._worker(camera_id, record.epoch, record.generation, record.started_at)
+        lived_s = max((self._clock.now() - record.started_at).total_seconds(), 0.0)
+        worker = replace(worker, end=WorkerEnd(kind=EndKind.CRASHED, lived_s=lived_s))
+        self._held[camera_id] = _Held(worker=worker, process=process)
+
+    def _worker(
+        self, camera_id: str, epoch: int, generation: int, started_at: datetime
+    ) -> ObservedWorker:
+        return ObservedWorker(
             camera_id=camera_id,
             pod_name=pod_name(camera_id),
             epoch=epoch,
@@ -268,10 +298,6 @@ class ProcessRuntime:
             started_at=started_at,
             known_since=self._clock.monotonic(),
         )
-        held = _Held(worker=worker, process=process)
-        process.watch(lambda: self._note_end(held))
-        self._held[camera_id] = held
-        return worker
 
     def _note_end(self, held: _Held) -> None:
         lived_s = (self._clock.now() - held.worker.started_at).total_seconds()

@@ -1,6 +1,7 @@
 """What `dfip camera …` does."""
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from cli.client.access import Access, connected
@@ -23,12 +24,16 @@ CAMERA: tuple[Column[camera_pb2.Camera], ...] = (
 )
 
 CAMERA_WITH_RUNTIME: tuple[Column[runtime_pb2.CameraWithRuntime], ...] = (
-    Column(title="id", value=lambda c: c.id),
+    Column(title="id", value=lambda c: c.id, aside=True),
     Column(title="name", value=lambda c: c.name),
     Column(title="wanted", value=lambda c: c.desired_state),
     Column(title="worker", value=lambda c: c.runtime.worker_status or "stopped"),
     Column(title="health", value=lambda c: c.runtime.health_status or "unknown"),
-    Column(title="reason", value=lambda c: c.runtime.failure_reason or "none"),
+    Column(
+        title="reason",
+        value=lambda c: c.runtime.failure_reason or "none",
+        shown=lambda c: c.runtime.failure_reason.removeprefix("none"),
+    ),
     Column(
         title="next try",
         value=lambda c: full_time(c.runtime.next_retry_at),
@@ -39,7 +44,7 @@ CAMERA_WITH_RUNTIME: tuple[Column[runtime_pb2.CameraWithRuntime], ...] = (
         value=lambda c: full_time(c.runtime.last_contact),
         shown=lambda c: short_time(c.runtime.last_contact),
     ),
-    Column(title="location", value=lambda c: c.location),
+    Column(title="location", value=lambda c: c.location, aside=True),
 )
 
 
@@ -69,7 +74,7 @@ async def add_camera(
     output.record(answer.data, CAMERA)
 
 
-async def list_cameras(access: Access, output: Output) -> None:
+async def list_cameras(access: Access, output: Output, talk: Talk) -> None:
     """Print every camera with what is observed of it."""
     async with connected(access) as channel:
         stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
@@ -81,6 +86,8 @@ async def list_cameras(access: Access, output: Output) -> None:
         CAMERA_WITH_RUNTIME,
         empty="There is no camera yet; register one with `dfip camera add NAME URL --start`.",
     )
+    if not output.as_json:
+        explain_trouble(talk, answer.data)
 
 
 async def set_camera_status(access: Access, output: Output, *, camera: str, status: str) -> None:
@@ -105,6 +112,13 @@ async def remove_camera(access: Access, output: Output, talk: Talk, *, camera: s
         output.text("", {"camera_id": camera_id})
     else:
         talk.say(f"Camera {camera} is removed, with its sightings.")
+
+
+def explain_trouble(talk: Talk, cameras: Sequence[runtime_pb2.CameraWithRuntime]) -> None:
+    """Say what the reason of each camera in trouble means and what to do about it."""
+    for camera in cameras:
+        if camera.runtime.failure_message:
+            talk.say(f"{camera.name}: {camera.runtime.failure_message}", "warning")
 
 
 def url_of(source: str) -> str:

@@ -19,7 +19,7 @@ _RECONNECT_S = 1.0
 def sighting_columns(names: dict[str, str]) -> tuple[Column[sighting_pb2.Sighting], ...]:
     """Return how sightings are shown; `names` has the name of each camera by its id."""
     return (
-        Column(title="id", value=lambda s: s.id, shown=lambda s: s.id[:8]),
+        Column(title="id", value=lambda s: s.id, aside=True),
         Column(
             title="seen",
             value=lambda s: full_time(s.started_at),
@@ -31,7 +31,7 @@ def sighting_columns(names: dict[str, str]) -> tuple[Column[sighting_pb2.Sightin
             shown=lambda s: names.get(s.camera_id, s.camera_id),
         ),
         Column(title="decision", value=lambda s: s.decision),
-        Column(title="person id", value=lambda s: s.person_id, shown=lambda s: s.person_id[:8]),
+        Column(title="person id", value=lambda s: s.person_id, aside=True),
         Column(title="person", value=_person),
         Column(title="score", value=lambda s: f"{s.score:.3f}"),
         Column(title="threshold", value=lambda s: f"{s.threshold:.3f}"),
@@ -40,8 +40,8 @@ def sighting_columns(names: dict[str, str]) -> tuple[Column[sighting_pb2.Sightin
             value=lambda s: f"{s.margin:.3f}" if s.HasField("margin") else "",
             shown=lambda s: f"{s.margin:.3f}" if s.HasField("margin") else "-",
         ),
-        Column(title="frames", value=lambda s: str(s.frames)),
-        Column(title="quality", value=lambda s: f"{s.quality.score:.2f}"),
+        Column(title="frames", value=lambda s: str(s.frames), aside=True),
+        Column(title="quality", value=lambda s: f"{s.quality.score:.2f}", aside=True),
     )
 
 
@@ -52,7 +52,8 @@ def describe_sighting(sighting: sighting_pb2.Sighting, names: dict[str, str]) ->
     return (
         f"{short_time(sighting.started_at)}  {camera:<16}  {sighting.decision:<7}  "
         f"{_person(sighting) or '-':<20}  score {sighting.score:.3f}  "
-        f"threshold {sighting.threshold:.3f}  margin {margin}  frames {sighting.frames}"
+        f"threshold {sighting.threshold:.3f}  margin {margin}  frames {sighting.frames}  "
+        f"id {sighting.id}"
     )
 
 

@@ -1,14 +1,14 @@
 """What `dfip status` does: how the services, the workers and the cameras are, at one glance."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
 
 from cli.client.access import Access, connected
-from cli.client.cameras import CAMERA_WITH_RUNTIME
+from cli.client.cameras import CAMERA_WITH_RUNTIME, explain_trouble
 from cli.client.rpc_failures import command_failure
 from cli.client.times import full_time, short_time
 from cli.failures import CommandFailed, ExitCode
@@ -39,15 +39,23 @@ SERVICE: tuple[Column[ServiceState], ...] = (
     Column(title="state", value=lambda s: s.state),
     Column(title="detail", value=lambda s: s.detail),
 )
-WORKER: tuple[Column[manager_service_pb2.Worker], ...] = (
-    Column(title="worker", value=lambda w: w.podName),
-    Column(title="camera", value=lambda w: w.camera_id),
-    Column(
-        title="since",
-        value=lambda w: full_time(w.createdAt),
-        shown=lambda w: short_time(w.createdAt),
-    ),
-)
+
+
+def worker_columns(names: Mapping[str, str]) -> tuple[Column[manager_service_pb2.Worker], ...]:
+    """Return how workers are shown; `names` has the name of each camera by its id."""
+    return (
+        Column(title="worker", value=lambda w: w.podName),
+        Column(
+            title="camera",
+            value=lambda w: w.camera_id,
+            shown=lambda w: names.get(w.camera_id, w.camera_id),
+        ),
+        Column(
+            title="since",
+            value=lambda w: full_time(w.createdAt),
+            shown=lambda w: short_time(w.createdAt),
+        ),
+    )
 
 
 async def show_status(access: Access, output: Output, talk: Talk) -> None:
@@ -69,13 +77,14 @@ async def show_status(access: Access, output: Output, talk: Talk) -> None:
             _ask(index.GetIndexStatus(identity_index_service_pb2.GetIndexStatusRequest()), access),
         )
     services = [
-        _state("control_plane", cameras, lambda a: f"{len(a.data)} cameras"),
-        _state("camera_manager", workers, lambda a: f"{a.data.worker_count} workers"),
+        _state("control_plane", cameras, lambda a: _count(len(a.data), "camera")),
+        _state("camera_manager", workers, lambda a: _count(a.data.worker_count, "worker")),
         _state(
             "identity_index",
             gallery,
             lambda a: (
-                f"{a.data.persons} people, {a.data.faces} faces, pack {a.data.pack_id}, "
+                f"{_count(a.data.persons, 'person', 'people')}, {_count(a.data.faces, 'face')}, "
+                f"pack {a.data.pack_id}, "
                 f"{a.data.engine} on {a.data.accelerator}"
             ),
         ),
@@ -117,9 +126,11 @@ def _print(
         return
     output.listing(services, SERVICE)
     talk.say("")
-    output.listing(workers, WORKER, empty="No worker runs.")
+    names = {camera.id: camera.name for camera in cameras}
+    output.listing(workers, worker_columns(names), empty="No worker runs.")
     talk.say("")
     output.listing(cameras, CAMERA_WITH_RUNTIME, empty="There is no camera.")
+    explain_trouble(talk, cameras)
 
 
 async def _ask(call: Awaitable[T], access: Access) -> T | CommandFailed:
@@ -134,3 +145,7 @@ def _state(name: str, answer: Any, detail: Any) -> ServiceState:  # noqa: ANN401
         state = "closed" if answer.code == ExitCode.NOT_ALLOWED else "away"
         return ServiceState(name=name, state=state, detail=answer.sentence)
     return ServiceState(name=name, state="serving", detail=detail(answer))
+
+
+def _count(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"

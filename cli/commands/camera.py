@@ -7,7 +7,7 @@ import typer
 
 from cli.commands.running import confirmed, run
 from cli.failures import CommandFailed, ExitCode
-from cli.options import AsJson, Server, TokenFile, Yes
+from cli.options import FLAG, AsJson, Server, TokenFile, Yes
 
 app = typer.Typer(no_args_is_help=True, help="Register cameras, start and stop them.")
 
@@ -18,7 +18,9 @@ Camera = Annotated[str, typer.Argument(metavar="ID|NAME", help="The camera.", sh
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)
+    ],
     url: Annotated[
         str,
         typer.Argument(
@@ -31,7 +33,7 @@ def add(
     *,
     location: Annotated[str, typer.Option(help="Where it hangs.")] = "",
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
-    start: Annotated[bool, typer.Option("--start", help="Start it at once.")] = False,
+    start: Annotated[bool, typer.Option("--start", metavar=FLAG, help="Start it at once.")] = False,
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
@@ -69,8 +71,9 @@ def list_(server: Server = None, token_file: TokenFile = None, as_json: AsJson =
     from cli.client.access import find_access
     from cli.client.cameras import list_cameras
     from cli.output import Output
+    from cli.talk import Talk
 
-    run(list_cameras(find_access(server, token_file), Output(as_json=as_json)))
+    run(list_cameras(find_access(server, token_file), Output(as_json=as_json), Talk()))
 
 
 @app.command()

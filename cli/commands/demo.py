@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from cli.failures import CommandFailed, ExitCode
-from cli.options import AsJson, DataDir, HttpPort
+from cli.options import FLAG, AsJson
 
 
 def demo(
     *,
     until_match: Annotated[
-        bool, typer.Option("--until-match", help="End with 0 at the first match.")
+        bool, typer.Option("--until-match", metavar=FLAG, help="End with 0 at the first match.")
     ] = False,
     timeout: Annotated[
         float | None,
@@ -40,8 +40,25 @@ def demo(
             show_default=False,
         ),
     ] = None,
-    data_dir: DataDir = None,
-    http_port: HttpPort = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the database, keys and logs, kept at the end. Without it: a temporary "
+            "one.",
+            show_default=False,
+        ),
+    ] = None,
+    http_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Port of REST and gRPC. Without it: 3001, or any free one where that is taken.",
+            show_default=False,
+        ),
+    ] = None,
     make_clip: Annotated[
         tuple[Path, Path] | None,
         typer.Option(

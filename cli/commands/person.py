@@ -6,14 +6,16 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import confirmed, run
-from cli.options import AsJson, Server, TokenFile, Yes
+from cli.options import FLAG, AsJson, Server, TokenFile, Yes
 
 app = typer.Typer(no_args_is_help=True, help="Enrol people, list and erase them.")
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Name of the person.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the person.", show_default=False)
+    ],
     photos: Annotated[
         list[Path],
         typer.Argument(
@@ -36,7 +38,11 @@ def add(
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Enrol a face that is poor or seems to be somebody else's."),
+        typer.Option(
+            "--force",
+            metavar=FLAG,
+            help="Enrol a face that is poor or seems to be somebody else's.",
+        ),
     ] = False,
     server: Server = None,
     token_file: TokenFile = None,

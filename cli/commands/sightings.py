@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import run
-from cli.options import AsJson, Server, TokenFile
+from cli.options import FLAG, AsJson, Server, TokenFile
 
 _LISTED = 20
 
@@ -13,7 +13,10 @@ _LISTED = 20
 def sightings(
     *,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Show sightings as they come, until Ctrl-C.")
+        bool,
+        typer.Option(
+            "--follow", "-f", metavar=FLAG, help="Show sightings as they come, until Ctrl-C."
+        ),
     ] = False,
     camera: Annotated[
         str, typer.Option(metavar="ID|NAME", help="Only of this camera.", show_default=False)

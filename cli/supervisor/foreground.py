@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shlex
 
 from cli.places import DEFAULT_SERVER, default_data_dir
@@ -20,6 +21,7 @@ def run_in_foreground(wish: SiteWish, *, as_json: bool) -> None:
     Raises:
         CommandFailed: the mesh cannot run; the sentence says why.
     """
+    os.umask(0o077)  # every file and socket of the site is its owner's alone, Envoy's included
     talk = Talk()
     with open_site(wish) as site:
         prepare_pack_for(wish.pack_id, talk)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from control_plane.runtime.model import Observation, check_failure_reason, current_health
+from control_plane.runtime.model import FAILURES, Observation, check_failure_reason, current_health
 from control_plane.runtime.tables import CameraRuntimeRow
 from dfip.control_plane.v1 import (
     control_plane_service_pb2,
@@ -35,6 +35,7 @@ def runtime_message(row: CameraRuntimeRow, *, now: datetime) -> runtime_pb2.Came
         ),
         error_count=row.error_count,
         failure_reason=row.failure_reason,
+        failure_message=FAILURES.get(row.failure_reason, ""),
         observed_generation=row.observed_generation,
         epoch=row.epoch,
     )

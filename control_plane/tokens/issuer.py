@@ -105,6 +105,7 @@ class TokenIssuer:
         lifetime_s: float,
         camera_id: str | None = None,
         epoch: int | None = None,
+        audience: str = AUDIENCE,
     ) -> IssuedToken:
         """Mint a token.
 
@@ -114,13 +115,14 @@ class TokenIssuer:
             lifetime_s: Seconds until it ends.
             camera_id: The one camera of a worker's token.
             epoch: The epoch of a worker's token.
+            audience: Which services take it; all of the site by default.
         """
         now = self._clock.now()
         expires_at = (now + timedelta(seconds=lifetime_s)).replace(microsecond=0)
         token_id = new_id()
         claims: dict[str, Any] = {
             "iss": ISSUER,
-            "aud": AUDIENCE,
+            "aud": audience,
             "sub": subject,
             "role": role_name(role),
             "jti": token_id,

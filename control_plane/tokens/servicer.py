@@ -2,6 +2,7 @@
 
 What a token allows stands in it, so the camera of a worker's token must exist, and its epoch is
 the one in force: once the manager starts a worker of its own there, the token is worth nothing.
+It is for heartbeats, so no other service takes it: the index answers a worker who somebody is.
 """
 
 import grpc
@@ -13,7 +14,12 @@ from control_plane.tokens.issuer import TokenIssuer
 from dfip.control_plane.v1 import token_service_pb2 as pb
 from dfip.control_plane.v1 import token_service_pb2_grpc
 from dfip.options.v1 import policy_pb2
-from service_runtime.authentication import current_caller, role_from_name
+from service_runtime.authentication import (
+    AUDIENCE,
+    CONTROL_PLANE_AUDIENCE,
+    current_caller,
+    role_from_name,
+)
 from service_runtime.errors import FieldViolation, InvalidArgument, NotFound
 from service_runtime.identifiers import parse_id
 
@@ -39,6 +45,7 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
             lifetime_s=request.lifetime_s or _DAY_S,
             camera_id=camera_id,
             epoch=epoch,
+            audience=CONTROL_PLANE_AUDIENCE if role == policy_pb2.ROLE_WORKER else AUDIENCE,
         )
         expires_at = Timestamp()
         expires_at.FromDatetime(issued.expires_at)

@@ -19,7 +19,12 @@ from deploy.envoy.contracts import descriptor_set, edge_methods
 from deploy.envoy.listener import listener
 
 _HEAP_LIMIT = 512 << 20
-_CONNECTION_LIMIT = 2000
+_CONNECTION_LIMIT = 8000  # an idle one costs 20 KiB
+_LAST_RESORTS = (  # action, share of the heap's limit
+    ("shrink_heap", 0.8),
+    ("stop_accepting_requests", 0.95),
+    ("stop_accepting_connections", 0.98),
+)
 _LOG_FORMAT = '{"timestamp":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","room":"envoy","event":"%j"}'
 
 
@@ -93,10 +98,15 @@ def envoy_command(config: Path, *, concurrency: int = 2) -> list[str]:
 
 
 def _overload() -> dict[str, Any]:
-    """Give memory back, then refuse, before the edge starves the machine."""
+    """End what stalls, give memory back, then refuse, before the edge starves the machine.
+
+    Whoever uploads is not known yet: strangers' pictures that never end would hold the memory, and
+    every small request would be refused for as long. So the fuller, the less a stall is borne.
+    """
     heap = "envoy.resource_monitors.fixed_heap"
     connections = "envoy.resource_monitors.global_downstream_max_connections"
     kinds = "type.googleapis.com/envoy.extensions.resource_monitors"
+    timeouts = "type.googleapis.com/envoy.config.overload.v3.ScaleTimersOverloadActionConfig"
     return {
         "refresh_interval": "0.25s",
         "resource_monitors": [
@@ -117,10 +127,28 @@ def _overload() -> dict[str, Any]:
         ],
         "actions": [
             {
-                "name": f"envoy.overload_actions.{action}",
-                "triggers": [{"name": heap, "threshold": {"value": share}}],
-            }
-            for action, share in (("shrink_heap", 0.9), ("stop_accepting_requests", 0.95))
+                "name": "envoy.overload_actions.reduce_timeouts",
+                "triggers": [
+                    {
+                        "name": heap,
+                        "scaled": {"scaling_threshold": 0.5, "saturation_threshold": 0.9},
+                    }
+                ],
+                "typed_config": {
+                    "@type": timeouts,
+                    "timer_scale_factors": [
+                        {"timer": "HTTP_DOWNSTREAM_STREAM_IDLE", "min_timeout": "1s"},
+                        {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "1s"},
+                    ],
+                },
+            },
+            *(
+                {
+                    "name": f"envoy.overload_actions.{action}",
+                    "triggers": [{"name": heap, "threshold": {"value": share}}],
+                }
+                for action, share in _LAST_RESORTS
+            ),
         ],
     }
 

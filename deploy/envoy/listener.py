@@ -81,7 +81,7 @@ def _limits() -> dict[str, Any]:
         "request_headers_timeout": "10s",
         "stream_idle_timeout": "60s",  # routes of endless streams lift it
         "common_http_protocol_options": {
-            "idle_timeout": "600s",
+            "idle_timeout": "120s",
             "max_headers_count": 100,
             "headers_with_underscores_action": "REJECT_REQUEST",
         },

@@ -30,7 +30,8 @@ _UPLOAD_S = 30
 _PICTURE_UPLOAD_S = 120
 
 # Answers of gRPC's own services, spoken by every server; the control plane's is the one to ask.
-_GRPC_OWN_PREFIXES = ("/grpc.reflection.", "/grpc.health.")
+# Of health only the question that ends: it is open to everybody, and a watch holds a call for ever.
+_GRPC_OWN = ({"prefix": "/grpc.reflection."}, {"path": "/grpc.health.v1.Health/Check"})
 _SPEAKER_OF_GRPC_OWN = "control_plane"
 
 _IS_GRPC = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
@@ -103,6 +104,7 @@ def _rest_routes(methods: Sequence[EdgeMethod], descriptor_file: str) -> list[di
                 ],
             },
             "route": _action(method),
+            "request_headers_to_remove": _OF_GRPC_ALONE,
             "typed_per_filter_config": _rest_filters(method, binding, methods, descriptor_file),
         }
         for method, binding in spellings
@@ -120,16 +122,14 @@ def _rest_filters(
     answer: dict[str, Any] = {"created": method.creates(binding)}
     if lines:
         answer["content_type"] = "application/x-ndjson"
-    filters = {LUA: _rest_answer(answer)}
-    if not method.raw_request:
-        filters[BUFFER] = _SMALL_BODY  # the transcoder bounds raw bodies alone
+    filters = {LUA: _rest_answer(answer), BUFFER: _whole_body(_body_limit(method))}
     if method.server_streaming:
         filters[HEADER_MUTATION] = _NO_GRPC_TRAILERS
     if lines or method.raw_request:
         filters[TRANSCODER] = transcoding(
             methods,
             descriptor_file,
-            body_limit=PICTURE_LIMIT if method.raw_request else BODY_LIMIT,
+            body_limit=_body_limit(method),
             lines=lines,
         )
     return filters
@@ -141,20 +141,32 @@ def _grpc_routes(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
         {
             "match": {"path": method.grpc_path, "headers": [_IS_GRPC]},
             "route": _action(method),
-            "typed_per_filter_config": {TRANSCODER: _NO_FILTER},
+            "typed_per_filter_config": _grpc_filters(method),
         }
         for method in methods
     ]
     if any(method.room == _SPEAKER_OF_GRPC_OWN for method in methods):
         found += [
             {
-                "match": {"prefix": prefix, "headers": [_IS_GRPC]},
+                "match": {**path, "headers": [_IS_GRPC]},
                 "route": {"cluster": _SPEAKER_OF_GRPC_OWN, **_ENDLESS},
                 "typed_per_filter_config": {TRANSCODER: _NO_FILTER},
             }
-            for prefix in _GRPC_OWN_PREFIXES
+            for path in _GRPC_OWN
         ]
     return found
+
+
+def _grpc_filters(method: EdgeMethod) -> dict[str, Any]:
+    """Hold a request back until all of it is there; else it holds a call of the service's few.
+
+    The service reads a single request before it looks at the token, so half of one sent by a
+    stranger would count against everybody's bound. Streams of requests are let in or not at once.
+    """
+    filters = {TRANSCODER: _NO_FILTER}
+    if not method.client_streaming:
+        filters[BUFFER] = _whole_body(_body_limit(method))
+    return filters
 
 
 def _refusals(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
@@ -194,10 +206,8 @@ def _answer(
     }
 
 
-_SMALL_BODY = {
-    "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
-    "buffer": {"max_request_bytes": BODY_LIMIT},
-}
+# On REST the transcoder speaks gRPC for the caller, who has no say in it.
+_OF_GRPC_ALONE = ["grpc-timeout", "grpc-encoding", "grpc-accept-encoding"]
 
 _NO_GRPC_TRAILERS = {
     "@type": "type.googleapis.com/"
@@ -208,6 +218,19 @@ _NO_GRPC_TRAILERS = {
         ]
     },
 }
+
+
+def _body_limit(method: EdgeMethod) -> int:
+    return PICTURE_LIMIT if method.raw_request else BODY_LIMIT
+
+
+def _whole_body(limit: int) -> dict[str, Any]:
+    """Pass a request on once its body is complete; 413 where that is more than the limit."""
+    return {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
+        "buffer": {"max_request_bytes": limit},
+    }
+
 
 _ENDLESS: Mapping[str, Any] = {"timeout": "0s", "idle_timeout": "0s"}
 

@@ -15,9 +15,10 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
-from service_runtime.authentication import TokenVerifier, set_current_caller
+from service_runtime.authentication import Caller, TokenVerifier, set_current_caller
 from service_runtime.interceptors.authorization import authorize
 from service_runtime.interceptors.errors import abort, status_of
+from service_runtime.interceptors.quota import CallQuota
 from service_runtime.interceptors.request_id import REQUEST_ID_KEY, request_id_of
 from service_runtime.interceptors.validation import telling_unreadable, validate_request
 from service_runtime.method_policy import MethodRule
@@ -39,11 +40,17 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
     """The one interceptor that our servers install."""
 
     def __init__(
-        self, *, room: str, rules: Mapping[str, MethodRule], verifier: TokenVerifier
+        self,
+        *,
+        room: str,
+        rules: Mapping[str, MethodRule],
+        verifier: TokenVerifier,
+        quota: CallQuota,
     ) -> None:
         self._room = room
         self._rules = rules
         self._verifier = verifier
+        self._quota = quota
 
     async def intercept_service(
         self,
@@ -91,7 +98,8 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: _Context) -> Any:  # noqa: ANN401 any message
             started = time.perf_counter()
             async with self._guarded(call, context):
-                response = await handler(self._admit(call, request), context)
+                with self._quota.hold(self._admit(call)):
+                    response = await handler(_sound(request), context)
                 RPC_SECONDS.labels(call.service, call.method).observe(time.perf_counter() - started)
                 return response
 
@@ -104,28 +112,26 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             gauge = RPC_STREAMS.labels(call.service, call.method)
             with gauge.track_inprogress():
                 async with self._guarded(call, context):
-                    responses: Any = handler(self._admit(call, request), context)
-                    if inspect.isawaitable(responses):
-                        await responses  # gRPC's own health service writes to the context
-                        return
-                    async with contextlib.aclosing(responses):
-                        async for response in responses:
-                            yield response
+                    with self._quota.hold(self._admit(call)):
+                        responses: Any = handler(_sound(request), context)
+                        if inspect.isawaitable(responses):
+                            await responses  # gRPC's own health service writes to the context
+                            return
+                        async with contextlib.aclosing(responses):
+                            async for response in responses:
+                                yield response
 
         return answer
 
-    def _admit(self, call: _Call, request: Any) -> Any:  # noqa: ANN401 a message or a stream
-        """Authorise, and validate the request or each message of it."""
+    def _admit(self, call: _Call) -> Caller | None:
+        """Return who calls, and may; None for health checks."""
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=call.request_id, rpc=call.path)
         caller = authorize(call.path, call.metadata, self._rules, self._verifier)
         if caller is not None:
             set_current_caller(caller)
             structlog.contextvars.bind_contextvars(subject=caller.subject)
-        if isinstance(request, AsyncIterator):
-            return _validated(request)
-        validate_request(request)
-        return request
+        return caller
 
     @contextlib.asynccontextmanager
     async def _guarded(self, call: _Call, context: _Context) -> AsyncIterator[None]:
@@ -161,6 +167,14 @@ def _single_valued(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         values[key] = "" if key in values else value
     return values
+
+
+def _sound(request: Any) -> Any:  # noqa: ANN401 a message or a stream
+    """Validate the request, or each message of it as it comes."""
+    if isinstance(request, AsyncIterator):
+        return _validated(request)
+    validate_request(request)
+    return request
 
 
 async def _validated(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:

@@ -67,7 +67,7 @@ async def test_only_headers_for_clients_leave(client: httpx.AsyncClient) -> None
     assert response.headers["x-request-id"]
     assert set(response.headers) == {
         "cache-control", "content-type", "date", "server", "transfer-encoding",
-        "x-content-type-options", "x-next-page-token", "x-request-id",
+        "x-content-type-options", "x-next-page-token", "x-request-id", "content-security-policy",
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ TIME = object()
 CAMERA_EXTRAS = {"desired_state", "zone_config", "model_config", "etag", "last_contact"}
 RUNTIME_EXTRAS = {
     "failure_reason", "next_retry_at", "observed_generation", "last_contact", "epoch",
+    "failure_message",
 }  # fmt: skip
 CREATE = {
     "name": "Front Door Camera",

@@ -88,6 +88,13 @@ async def test_reflection_and_health_are_the_control_planes(channel: Any, bearer
     assert "dfip.control_plane.v1.ControlPlaneService" in names
 
 
+async def test_nobody_watches_health_from_outside(channel: Any) -> None:
+    """It needs no token and never ends: whoever opens enough of them takes every call there is."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()).read()
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
 @pytest.mark.parametrize("path", [f"{SERVICE}/Nope", "/dfip.nobody.v1.Service/Call", "/cameras"])
 async def test_an_unknown_rpc_is_unimplemented(channel: Any, path: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -107,6 +107,51 @@ async def test_paths_are_normalised_before_they_are_routed(
     assert head.startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize(
+    "header", [{"grpc-encoding": "gzip"}, {"grpc-encoding": "zzz"}, {"grpc-timeout": "x"},
+               {"grpc-timeout": "1n"}, {"grpc-accept-encoding": "gzip"}],
+)  # fmt: skip
+async def test_headers_of_grpc_mean_nothing_on_rest(
+    client: httpx.AsyncClient, header: dict[str, str]
+) -> None:
+    response = await client.get("/cameras", headers=header)
+    assert response.status_code == 200
+
+
+async def test_half_a_request_takes_no_call_from_the_service(
+    edge: RunningEdge, client: httpx.AsyncClient
+) -> None:
+    """The service takes 1,000 calls at once; a stranger's half-sent ones are none of them."""
+    starts = (
+        b"POST /persons/x/faces HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n\xff",
+        b"POST /cameras HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{",
+        (
+            b"POST /dfip.control_plane.v1.ControlPlaneService/GetCamera HTTP/1.1\r\nhost: x\r\n"
+            b"content-type: application/grpc-web+proto\r\ncontent-length: 99\r\n\r\n\0"
+        ),
+    )
+    for start in starts:
+        connections = [await asyncio.open_connection(edge.host, edge.port) for _ in range(1010)]
+        try:
+            for _, writer in connections:
+                writer.write(start)
+                await writer.drain()
+            assert (await client.get("/cameras")).status_code == 200
+            assert (await client.get("/healthz")).status_code == 200
+        finally:
+            for _, writer in connections:
+                writer.close()
+
+
+async def test_pictures_from_outside_cannot_become_a_page(client: httpx.AsyncClient) -> None:
+    response = await client.get("/sightings/x/image")
+    assert response.headers["content-type"] == "image/jpeg"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "sandbox" in policy
+
+
 async def test_many_refused_requests_leave_the_edge_as_it_was(
     edge: RunningEdge, client: httpx.AsyncClient
 ) -> None:

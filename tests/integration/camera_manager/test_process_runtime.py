@@ -243,6 +243,37 @@ async def test_the_workers_of_a_killed_manager_are_adopted_and_watched_to_their_
         assert manager.returncode == -signal.SIGKILL
 
 
+async def test_a_worker_that_died_while_no_manager_looked_is_found_ended(tmp_path: Path) -> None:
+    with all_ended() as pids:
+        _, pid = await start_and_kill_manager(tmp_path)
+        pids.append(pid)
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: not living(pid))
+        runtime = make_runtime(tmp_path, SystemClock())
+        async with opened(runtime):
+            worker = runtime.workers()[CAMERA]
+            assert (worker.epoch, worker.asked_to_end) == (3, False)
+            assert end_of(runtime) is EndKind.CRASHED
+            runtime.forget(CAMERA)
+            assert read_record(tmp_path / "workers" / CAMERA) is None
+            await runtime.start(spec(CAMERA))
+            pids.append(await ready_pid(tmp_path, CAMERA))
+
+
+async def test_workers_that_ended_with_their_manager_are_no_failures_for_the_next(
+    tmp_path: Path,
+) -> None:
+    runtime = make_runtime(tmp_path, SystemClock())
+    async with opened(runtime):
+        await runtime.start(spec(CAMERA))
+        await ready_pid(tmp_path, CAMERA)
+        await runtime.close(grace_s=5)
+        assert end_of(runtime) is not None
+    successor = make_runtime(tmp_path, SystemClock())
+    async with opened(successor):
+        assert not successor.workers()
+
+
 async def test_an_adopted_worker_can_be_ended(tmp_path: Path) -> None:
     with all_ended() as pids:
         _, pid = await start_and_kill_manager(tmp_path)
@@ -286,8 +317,10 @@ async def test_a_record_of_another_process_with_the_same_id_is_not_believed(
         write_record(folder, record)
         runtime = make_runtime(tmp_path, SystemClock())
         async with opened(runtime):
-            assert not runtime.workers()
+            assert end_of(runtime) is EndKind.CRASHED
+            await runtime.stop(CAMERA, reason="test", grace_s=5)
             assert living(bystander.pid)
+            runtime.forget(CAMERA)
             assert read_record(folder) is None
         assert living(bystander.pid)
     await bystander.wait()

@@ -122,6 +122,7 @@ async def test_the_worker_knows_better_than_the_manager_while_it_is_heard(site: 
     await send(site, crashed)
     runtime = await site.runtime(camera_id)
     assert (runtime.worker_status, runtime.failure_reason) == ("backoff", "killed")
+    assert runtime.failure_message == "The worker was killed; it is started again."
     assert runtime.error_count == 3
 
 

@@ -30,7 +30,6 @@ class FakePlace:
         self.held = {
             camera_id: replace(worker, known_since=now, asked_to_end=False)
             for camera_id, worker in self.held.items()
-            if worker.end is None
         }
 
     def workers(self) -> Mapping[str, ObservedWorker]:

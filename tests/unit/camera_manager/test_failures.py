@@ -116,6 +116,31 @@ def test_a_retry_keeps_the_count() -> None:
 def test_a_new_manager_takes_over_the_count_and_a_wait_of_sane_length(
     row: RuntimeRow, count: int, wait: float | None
 ) -> None:
-    taken_over = recalled(row, now=100.0, wall=WALL)
+    taken_over = recalled(row, of_worker=False, now=100.0, wall=WALL)
     assert taken_over.count == count
     assert taken_over.retry_at == (None if wait is None else 100.0 + wait)
+
+
+@pytest.mark.parametrize(
+    ("row", "count"),
+    [
+        # the manager's words
+        (RuntimeRow(worker_status="pending", failure_reason="crashed", error_count=4), 4),
+        (RuntimeRow(worker_status="starting", error_count=4), 4),
+        # the worker's, of its source
+        (RuntimeRow(worker_status="starting", failure_reason="timeout", error_count=4), 0),
+        (
+            RuntimeRow(
+                worker_status="backoff",
+                failure_reason="timeout",
+                error_count=4,
+                next_retry_at=WALL + timedelta(seconds=99),
+            ),
+            0,
+        ),
+        (RuntimeRow(worker_status="running"), 0),
+    ],
+)
+def test_the_failures_of_a_source_are_not_those_of_its_worker(row: RuntimeRow, count: int) -> None:
+    taken_over = recalled(row, of_worker=True, now=100.0, wall=WALL)
+    assert (taken_over.count, taken_over.retry_at) == (count, None)

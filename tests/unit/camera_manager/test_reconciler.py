@@ -341,6 +341,36 @@ async def test_a_new_manager_goes_on_with_the_wait_of_the_old_one() -> None:
         assert camera.row.error_count == 10
 
 
+async def test_a_new_manager_starts_the_worker_of_a_failing_source_again_within_a_second() -> None:
+    async with running_site() as site:
+        camera = site.plane.put(CAMERA)
+        await site.pass_time(20)
+        camera.row.worker_status = "backoff"
+        camera.row.failure_reason = "timeout"
+        camera.row.error_count = 9
+        camera.row.next_retry_at.FromDatetime(site.clock.now() + timedelta(minutes=20))
+        await site.kill_manager()
+        await crash(site)  # nobody looks
+        await site.start_manager()
+        assert (camera.row.failure_reason, camera.row.error_count) == ("crashed", 1)
+        await site.clock.advance(1.1)
+        assert site.place.living()[CAMERA].epoch == 2
+
+
+async def test_errors_of_a_source_do_not_delay_its_workers_next_life() -> None:
+    async with running_site() as site:
+        camera = site.plane.put(CAMERA)
+        await site.pass_time(20)
+        camera.row.worker_status = "backoff"
+        camera.row.failure_reason = "timeout"
+        camera.row.error_count = 9
+        await site.kill_manager()
+        await site.start_manager()
+        await crash(site)
+        await site.clock.advance(1.1)
+        assert site.place.living()[CAMERA].epoch == 2
+
+
 async def test_a_worker_of_an_epoch_that_is_over_is_ended() -> None:
     async with running_site() as site:
         site.plane.put(CAMERA)

@@ -40,6 +40,15 @@ def test_envoy_reads_the_descriptors_while_it_validates(tmp_path: Path) -> None:
     assert checked.returncode != 0
 
 
+def test_the_edge_loses_patience_before_it_refuses(tmp_path: Path) -> None:
+    config = write_edge(tmp_path, EdgeSettings(http_port=3001, clusters=CLUSTERS))
+    actions = json.loads(config.read_text())["overload_manager"]["actions"]
+    by_name = {action["name"].rpartition(".")[2]: action["triggers"][0] for action in actions}
+    patience = by_name["reduce_timeouts"]["scaled"]["saturation_threshold"]
+    assert patience < by_name["stop_accepting_requests"]["threshold"]["value"]
+    assert patience < by_name["stop_accepting_connections"]["threshold"]["value"]
+
+
 def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
     for port in (3001, 3002):
         config = write_edge(tmp_path, EdgeSettings(http_port=port, clusters=CLUSTERS))

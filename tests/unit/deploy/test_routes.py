@@ -56,7 +56,7 @@ def test_everything_that_ends_has_a_timeout_and_a_bound_on_its_upload() -> None:
 def test_only_pictures_may_be_large() -> None:
     filters = rest("POST", "/persons/[^/]+/faces")["typed_per_filter_config"]
     assert filters[TRANSCODER]["max_request_body_size"] == PICTURE_LIMIT
-    assert BUFFER not in filters
+    assert filters[BUFFER]["buffer"]["max_request_bytes"] == PICTURE_LIMIT
     for route in ROUTES:
         filters = route["typed_per_filter_config"]
         if filters.get(TRANSCODER, {}).get("max_request_body_size") != PICTURE_LIMIT and (
@@ -76,8 +76,24 @@ def test_only_what_may_be_repeated_is_sent_twice() -> None:
 def test_grpc_answers_are_left_alone() -> None:
     for method in METHODS:
         filters = grpc(method.name)["typed_per_filter_config"]
-        assert filters.keys() == {TRANSCODER}
+        assert filters.keys() <= {TRANSCODER, BUFFER}
         assert filters[TRANSCODER]["disabled"] is True
+
+
+def test_half_a_request_reaches_no_service() -> None:
+    for method in METHODS:
+        filters = grpc(method.name)["typed_per_filter_config"]
+        assert (BUFFER in filters) is not method.client_streaming
+    for route in ROUTES:
+        if "route" in route and LUA in route["typed_per_filter_config"]:
+            assert BUFFER in route["typed_per_filter_config"]
+
+
+def test_callers_of_rest_have_no_say_in_grpc() -> None:
+    for route in ROUTES:
+        if "route" in route and LUA in route["typed_per_filter_config"]:
+            removed = set(route["request_headers_to_remove"])
+            assert removed == {"grpc-timeout", "grpc-encoding", "grpc-accept-encoding"}
 
 
 def test_the_last_route_answers_whatever_is_left() -> None:

@@ -119,7 +119,11 @@ class _Cameras(control_plane_service_pb2_grpc.ControlPlaneServiceServicer):
         request: control_plane_service_pb2.ListCameraRuntimesRequest,  # noqa: ARG002 - contract's
         context: grpc.aio.ServicerContext,  # noqa: ARG002 - signature
     ) -> control_plane_service_pb2.ListCameraRuntimesResponse:
-        runtime = runtime_pb2.CameraRuntime(worker_status="backoff", failure_reason="refused")
+        runtime = runtime_pb2.CameraRuntime(
+            worker_status="backoff",
+            failure_reason="refused",
+            failure_message="Nothing listens there; check the port.",
+        )
         runtime.next_retry_at.FromJsonString("2026-01-02T03:04:05Z")
         return control_plane_service_pb2.ListCameraRuntimesResponse(
             success=True,

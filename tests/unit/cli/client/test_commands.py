@@ -52,8 +52,10 @@ async def test_cameras_are_listed_with_their_trouble(capsys: Captured) -> None:
     world = World()
     camera = world.add_camera("door")
     async with serving(world) as access:
-        await list_cameras(access, PIPED)
-    fields = capsys.readouterr().out.rstrip("\n").split("\t")
+        await list_cameras(access, PIPED, Talk())
+    out, err = capsys.readouterr()
+    assert err == "door: Nothing listens there; check the port.\n"
+    fields = out.rstrip("\n").split("\t")
     assert fields == [
         camera.id,
         "door",

@@ -14,8 +14,14 @@ from dfip.control_plane.v1 import (
 )
 from dfip.control_plane.v1 import token_service_pb2 as pb
 from dfip.options.v1 import policy_pb2
-from service_runtime.authentication import Caller, TokenVerifier
+from service_runtime.authentication import (
+    AUDIENCE,
+    CONTROL_PLANE_AUDIENCE,
+    Caller,
+    TokenVerifier,
+)
 from service_runtime.clock import SystemClock
+from service_runtime.errors import Unauthenticated
 from service_runtime.identifiers import new_id
 from tests.support.control_plane import RunningControlPlane, running_control_plane
 from tests.support.refusals import refused
@@ -35,8 +41,11 @@ def tokens(site: RunningControlPlane) -> Any:
     return token_service_pb2_grpc.TokenServiceStub(site.channel("admin"))
 
 
-def caller_of(site: RunningControlPlane, answer: pb.IssueTokenResponse) -> Caller:
-    return TokenVerifier(site.settings.jwks_file, SystemClock()).verify(answer.data.token)
+def caller_of(
+    site: RunningControlPlane, answer: pb.IssueTokenResponse, audience: str = AUDIENCE
+) -> Caller:
+    verifier = TokenVerifier(site.settings.jwks_file, SystemClock(), audiences=(audience,))
+    return verifier.verify(answer.data.token)
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
@@ -77,8 +86,10 @@ async def test_a_workers_token_is_for_one_camera_and_the_epoch_in_force(
     await reports.next_epoch()
     request = pb.IssueTokenRequest(role="worker", camera_id=reports.camera_id.upper())
     answer = await tokens.IssueToken(request)
-    caller = caller_of(site, answer)
+    caller = caller_of(site, answer, CONTROL_PLANE_AUDIENCE)
     assert (caller.camera_id, caller.epoch) == (reports.camera_id, 2)
+    with pytest.raises(Unauthenticated):
+        caller_of(site, answer)  # the index would tell it who somebody is
     cameras = control_plane_service_pb2_grpc.ControlPlaneServiceStub(
         site.channel(token=answer.data.token)
     )

@@ -1,0 +1,210 @@
+"""Who gets in: every RPC of the contracts, called as everybody there is, through a real server.
+
+The table is the promise, written out by hand; the contracts have to say the same. What answers
+behind the door implements nothing, so a caller is in when the answer is about anything but the
+caller.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from service_runtime.authentication import TokenVerifier
+from service_runtime.clock import SystemClock
+from service_runtime.server import Server
+from tests.contract.services import SERVICES
+from tests.support.tokens import TestAuthority
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ADMIN = frozenset({"admin"})
+OPERATOR = ADMIN | {"operator"}
+VIEWER = OPERATOR | {"viewer"}
+WORKER = frozenset({"worker"})
+MANAGER = frozenset({"manager"})
+INDEX = frozenset({"index"})
+CONTROL_PLANE = frozenset({"control_plane"})
+
+ROLES = VIEWER | WORKER | MANAGER | INDEX | CONTROL_PLANE
+
+LET_IN = {
+    "dfip.camera_manager.v1.ManagerService/GetManagerStatus": OPERATOR,
+    "dfip.camera_manager.v1.ManagerService/RestartWorker": OPERATOR,
+    "dfip.control_plane.v1.ControlPlaneService/CreateCamera": OPERATOR,
+    "dfip.control_plane.v1.ControlPlaneService/ListCameras": VIEWER,
+    "dfip.control_plane.v1.ControlPlaneService/GetCamera": VIEWER,
+    "dfip.control_plane.v1.ControlPlaneService/UpdateCamera": OPERATOR,
+    "dfip.control_plane.v1.ControlPlaneService/SetCameraStatus": OPERATOR,
+    "dfip.control_plane.v1.ControlPlaneService/DeleteCamera": ADMIN,
+    "dfip.control_plane.v1.ControlPlaneService/ListCameraRuntimes": VIEWER,
+    "dfip.control_plane.v1.ControlPlaneService/ReportHeartbeat": WORKER,
+    "dfip.control_plane.v1.ControlPlaneService/RetryCamera": OPERATOR,
+    "dfip.control_plane.v1.ControlPlaneService/WatchCameras": MANAGER,
+    "dfip.control_plane.v1.ControlPlaneService/ReportRuntimes": MANAGER,
+    "dfip.control_plane.v1.ControlPlaneService/IssueWorkerToken": MANAGER,
+    "dfip.control_plane.v1.EventService/StreamEvents": VIEWER,
+    "dfip.control_plane.v1.EventService/WatchEvents": VIEWER,
+    "dfip.control_plane.v1.PersonService/CreatePerson": OPERATOR,
+    "dfip.control_plane.v1.PersonService/GetPerson": OPERATOR,
+    "dfip.control_plane.v1.PersonService/ListPersons": OPERATOR,
+    "dfip.control_plane.v1.PersonService/UpdatePerson": OPERATOR,
+    "dfip.control_plane.v1.PersonService/DeletePerson": ADMIN,
+    "dfip.control_plane.v1.PersonService/AddFace": OPERATOR,
+    "dfip.control_plane.v1.PersonService/ListFaces": OPERATOR,
+    "dfip.control_plane.v1.PersonService/DeleteFace": OPERATOR,
+    "dfip.control_plane.v1.PersonService/WatchFaces": INDEX,
+    "dfip.control_plane.v1.SightingService/ListSightings": VIEWER,
+    "dfip.control_plane.v1.SightingService/GetSighting": VIEWER,
+    "dfip.control_plane.v1.SightingService/GetSightingImage": VIEWER,
+    "dfip.control_plane.v1.SightingService/WatchSightings": VIEWER,
+    "dfip.control_plane.v1.TokenService/IssueToken": ADMIN,
+    "dfip.control_plane.v1.WorkerGatewayService/Connect": WORKER,
+    "dfip.identity_index.v1.IdentityIndexService/AnalyzeFaces": CONTROL_PLANE,
+    "dfip.identity_index.v1.IdentityIndexService/Search": CONTROL_PLANE | WORKER,
+    "dfip.identity_index.v1.IdentityIndexService/Identify": WORKER,
+    "dfip.identity_index.v1.IdentityIndexService/GetIndexStatus": OPERATOR,
+    "dfip.vision_worker.v1.WorkerService/GetWorkerStatus": MANAGER,
+    "dfip.vision_worker.v1.WorkerService/Drain": MANAGER,
+}
+METHODS: dict[str, Any] = {
+    f"{binding.descriptor.full_name}/{method.name}": method
+    for binding in SERVICES
+    for method in binding.descriptor.methods
+}
+
+
+class Door:
+    """A server with every service, and tokens of all kinds for it."""
+
+    def __init__(self, authority: TestAuthority, address: str, folder: Path) -> None:
+        self.authority = authority
+        self._folder = folder
+        self._channel = grpc.aio.insecure_channel(address)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    def token(self, role: Any, **more: Any) -> str:
+        place: dict[str, Any] = {"camera_id": "c", "epoch": 1} if role == "worker" else {}
+        return self.authority.token(role, **(place | more))
+
+    async def knock(self, name: str, *authorization: str) -> grpc.StatusCode:
+        """Call an RPC with an empty request and these headers; return the answer's code."""
+        method = METHODS[name]
+        metadata = [("authorization", value) for value in authorization]
+        if method.client_streaming:
+            call = self._channel.stream_stream(f"/{name}")(iter([b""]), metadata=metadata)
+        elif method.server_streaming:
+            call = self._channel.unary_stream(f"/{name}")(b"", metadata=metadata)
+        else:
+            call = self._channel.unary_unary(f"/{name}")(b"", metadata=metadata)
+        code: grpc.StatusCode = await call.code()
+        return code
+
+    def forged(self) -> dict[str, tuple[str, ...]]:
+        """Return headers that nobody may get in with, whatever role they claim."""
+        good = self.token("admin")
+        head, body, signature = good.split(".")
+        other = self._folder / "other"
+        other.mkdir(exist_ok=True)
+        public = self.authority.jwks_file.read_bytes()
+        key = base64.urlsafe_b64decode(json.loads(public)["keys"][0]["x"] + "=")
+        none_head = _encoded({"alg": "none", "kid": self.authority.key_id})
+        hs_head = _encoded({"alg": "HS256", "kid": self.authority.key_id})
+        tokens = {
+            "expired": self.token("admin", lifetime_s=-60),
+            "not yet": self.token("admin", iat=4_000_000_000, exp=4_000_003_600),
+            "issuer": self.token("admin", iss="other"),
+            "audience": self.token("admin", aud="other"),
+            "control plane only": self.token("worker", aud="dfip.control_plane"),
+            "no role": self.token(""),
+            "role unspecified": self.token("unspecified"),
+            "list of roles": self.token(["admin"]),
+            "key id": self.token("admin", headers={"kid": "other"}),
+            "no key id": self.token("admin", headers={"kid": ""}),
+            "critical": self.token("admin", headers={"crit": ["exp"]}),
+            "other site": TestAuthority(other).token("admin"),
+            "unsigned": f"{none_head}.{body}.",
+            "unsigned with a signature": f"{none_head}.{body}.{signature}",
+            "public key as secret": _signed(hs_head, body, key),
+            "key file as secret": _signed(hs_head, body, public),
+            "other body": f"{head}.{_encoded({'role': 'admin'})}.{signature}",
+            "cut": f"{head}.{body}",
+            "empty": "",
+        }
+        return {name: (f"Bearer {token}",) for name, token in tokens.items()} | {
+            "nothing": (),
+            "no scheme": (good,),
+            "other scheme": (f"Basic {good}",),
+            "twice": (f"Bearer {good}", f"Bearer {good}"),
+            "two in one": (f"Bearer {good}, Bearer {good}",),
+            "two kinds": (f"Bearer {self.token('viewer')}", f"Bearer {good}"),
+        }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
+    folder = tmp_path_factory.mktemp("door")
+    authority = TestAuthority(folder)
+    clock = SystemClock()
+    server = Server(
+        room="everything",
+        listen="127.0.0.1:0",
+        bindings=SERVICES,
+        verifier=TokenVerifier(authority.jwks_file, clock),
+        clock=clock,
+        reflection=True,
+    )
+    await server.start()
+    door = Door(authority, server.address, folder)
+    yield door
+    await door.close()
+    await server.stop(0)
+
+
+async def test_the_table_names_every_rpc() -> None:
+    assert LET_IN.keys() == METHODS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(LET_IN))
+async def test_exactly_these_roles_get_in(door: Door, name: str) -> None:
+    let_in = set()
+    for role in ROLES:
+        code = await door.knock(name, f"Bearer {door.token(role)}")
+        if code is not grpc.StatusCode.PERMISSION_DENIED:
+            assert code is not grpc.StatusCode.UNAUTHENTICATED
+            let_in.add(role)
+    assert let_in == LET_IN[name]
+
+
+@pytest.mark.parametrize("name", sorted(LET_IN))
+async def test_nobody_gets_in_with_a_forged_token(door: Door, name: str) -> None:
+    codes = {kind: await door.knock(name, *headers) for kind, headers in door.forged().items()}
+    wrong = {
+        kind: code for kind, code in codes.items() if code is not grpc.StatusCode.UNAUTHENTICATED
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer"])
+async def test_the_scheme_may_be_written_in_any_case(door: Door, scheme: str) -> None:
+    name = "dfip.control_plane.v1.ControlPlaneService/CreateCamera"
+    code = await door.knock(name, f"{scheme} {door.token('admin')}")
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def _encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def _signed(head: str, body: str, secret: bytes) -> str:
+    digest = hmac.new(secret, f"{head}.{body}".encode(), hashlib.sha256).digest()
+    return f"{head}.{body}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"

@@ -1,0 +1,95 @@
+"""Every RPC says who may call it, how, whether it may be repeated, and how large a request is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.api import annotations_pb2
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import FieldDescriptor
+
+from buf.validate import validate_pb2
+from dfip.options.v1 import policy_pb2
+from tests.contract.services import SERVICES
+
+METHODS: list[Any] = [method for binding in SERVICES for method in binding.descriptor.methods]
+REPEATED_BY_NOBODY = {
+    "AddFace",
+    "Connect",
+    "CreateCamera",
+    "CreatePerson",
+    "IssueToken",
+    "IssueWorkerToken",
+    "RestartWorker",
+    "RetryCamera",
+}
+"""What does more when it comes twice; creations bring a `request_id` for that."""
+
+
+def request_fields() -> Iterator[Any]:
+    """Return every field that a caller can fill, our own messages all the way down."""
+    seen = set()
+    waiting = [method.input_type for method in METHODS]
+    while waiting:
+        message = waiting.pop()
+        if message.full_name in seen or not message.full_name.startswith("dfip."):
+            continue  # JSON objects and pictures are bounded where they are read
+        seen.add(message.full_name)
+        yield from message.fields
+        waiting += [field.message_type for field in message.fields if field.message_type]
+
+
+FIELDS = list(request_fields())
+
+
+def rules_of_item(field: Any) -> Any:
+    rules = field.GetOptions().Extensions[validate_pb2.field]
+    return rules.repeated.items if field.is_repeated else rules
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method.name))
+def test_an_rpc_has_roles_a_rest_spelling_or_a_reason_and_says_whether_it_repeats(
+    method: Any,
+) -> None:
+    options = method.GetOptions()
+    policy = options.Extensions[policy_pb2.policy]
+    assert policy.roles
+    assert options.HasExtension(annotations_pb2.http) is not policy.grpc_only
+    unknown = descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN
+    assert (options.idempotency_level == unknown) is (method.name in REPEATED_BY_NOBODY)
+
+
+def test_every_list_in_a_request_is_bounded() -> None:
+    lists = [field for field in FIELDS if field.is_repeated]
+    assert len(lists) > 5
+    unbounded = [
+        field.full_name
+        for field in lists
+        if not field.GetOptions().Extensions[validate_pb2.field].repeated.HasField("max_items")
+    ]
+    assert unbounded == []
+
+
+def test_every_text_and_all_bytes_in_a_request_are_bounded() -> None:
+    texts = [field for field in FIELDS if field.type == FieldDescriptor.TYPE_STRING]
+    blobs = [field for field in FIELDS if field.type == FieldDescriptor.TYPE_BYTES]
+    assert len(texts) > 50
+    assert len(blobs) > 2
+    unbounded = [f.full_name for f in blobs if not rules_of_item(f).bytes.HasField("max_len")]
+    for field in texts:
+        rule = rules_of_item(field).string
+        if not (rule.HasField("max_len") or getattr(rule, "in") or rule.uuid):
+            unbounded.append(field.full_name)
+    assert unbounded == []
+
+
+def test_every_fraction_in_a_request_is_a_number() -> None:
+    found = []
+    for field in FIELDS:
+        rule = {
+            FieldDescriptor.TYPE_FLOAT: rules_of_item(field).float,
+            FieldDescriptor.TYPE_DOUBLE: rules_of_item(field).double,
+        }.get(field.type)
+        if rule is not None and not (rule.finite or rule.HasField("lte")):
+            found.append(field.full_name)
+    assert found == []
