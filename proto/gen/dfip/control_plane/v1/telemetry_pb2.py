@@ -22,20 +22,23 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dfip/control_plane/v1/telemetry.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbc\x01\n\x0fTelemetrySample\x12-\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\toccupancy\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x17\n\nconfidence\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04zone\x18\x04 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x05 \x01(\r\x12\r\n\x05\x65xits\x18\x06 \x01(\rB\x0c\n\n_occupancyB\r\n\x0b_confidence\"@\n\x0eRejectedSample\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xe5\x01\n\x0fTelemetryBucket\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07samples\x18\x02 \x01(\r\x12\x15\n\roccupancy_min\x18\x03 \x01(\r\x12\x16\n\x0eoccupancy_mean\x18\x04 \x01(\x01\x12\x15\n\roccupancy_max\x18\x05 \x01(\r\x12\x0f\n\x07\x65ntries\x18\x06 \x01(\r\x12\r\n\x05\x65xits\x18\x07 \x01(\r\x12\x1c\n\x0f\x63onfidence_mean\x18\x08 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_confidence_meanb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dfip/control_plane/v1/telemetry.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x01\n\x0fTelemetrySample\x12-\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\toccupancy\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x17\n\nconfidence\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x04zone\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x0f\n\x07\x65ntries\x18\x05 \x01(\r\x12\r\n\x05\x65xits\x18\x06 \x01(\rB\x0c\n\n_occupancyB\r\n\x0b_confidence\"@\n\x0eRejectedSample\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xe5\x01\n\x0fTelemetryBucket\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07samples\x18\x02 \x01(\r\x12\x15\n\roccupancy_min\x18\x03 \x01(\r\x12\x16\n\x0eoccupancy_mean\x18\x04 \x01(\x01\x12\x15\n\roccupancy_max\x18\x05 \x01(\r\x12\x0f\n\x07\x65ntries\x18\x06 \x01(\r\x12\r\n\x05\x65xits\x18\x07 \x01(\r\x12\x1c\n\x0f\x63onfidence_mean\x18\x08 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_confidence_meanb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dfip.control_plane.v1.telemetry_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TELEMETRYSAMPLE']._serialized_start=98
-  _globals['_TELEMETRYSAMPLE']._serialized_end=286
-  _globals['_REJECTEDSAMPLE']._serialized_start=288
-  _globals['_REJECTEDSAMPLE']._serialized_end=352
-  _globals['_TELEMETRYBUCKET']._serialized_start=355
-  _globals['_TELEMETRYBUCKET']._serialized_end=584
+  _globals['_TELEMETRYSAMPLE'].fields_by_name['zone']._loaded_options = None
+  _globals['_TELEMETRYSAMPLE'].fields_by_name['zone']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_TELEMETRYSAMPLE']._serialized_start=127
+  _globals['_TELEMETRYSAMPLE']._serialized_end=325
+  _globals['_REJECTEDSAMPLE']._serialized_start=327
+  _globals['_REJECTEDSAMPLE']._serialized_end=391
+  _globals['_TELEMETRYBUCKET']._serialized_start=394
+  _globals['_TELEMETRYBUCKET']._serialized_end=623
 # @@protoc_insertion_point(module_scope)
