@@ -25,8 +25,8 @@ REPEATED_BY_NOBODY = {
     "RetryCamera",
     "StreamTelemetry",
 }
-"""What does more when it comes twice; creations bring a `request_id` for that, a report of telemetry
-a `report_id`, and streams number what they bring."""
+"""What does more when it comes twice; creations bring a `request_id` for that, a report of
+telemetry a `report_id`, and streams number what they bring."""
 
 
 def request_fields() -> Iterator[Any]:
