@@ -126,7 +126,7 @@ class SightingIntake:
             row = known.get(reported.id)
             if row is not None and not _is_newer(reported, row, reporter):
                 continue
-            report = reported.with_people(present.keys())
+            report = reported.with_people(present.keys()).not_after(tx.now)
             created = row is None
             if row is None:
                 row = self._new_row(tx, report, reporter)
@@ -245,8 +245,7 @@ async def _mark_seen(tx: Transaction, changes: Sequence[_Change]) -> None:
     seen: dict[str, datetime] = {}
     for report in (change.report for change in changes):
         if report.decision == MATCH and report.person_id is not None:
-            # a camera's clock may run ahead of ours
-            ended_at = min(report.ended_at, tx.now)
+            ended_at = report.ended_at
             seen[report.person_id] = max(seen.get(report.person_id, ended_at), ended_at)
     for person_id, seen_at in seen.items():
         await people.mark_seen(tx, person_id, seen_at)

@@ -64,6 +64,16 @@ class SightingReport:
         """The crop, where it is the JPEG that it has to be: clients are told that it is one."""
         return self.crop if self.crop.startswith(_JPEG_START) else None
 
+    def not_after(self, now: datetime) -> Self:
+        """Return the report with no time that is still to come.
+
+        A worker's clock may run ahead, or its program lie: lists are newest first, and a sighting
+        of the year 9999 would stand on top of them for ever.
+        """
+        return dataclasses.replace(
+            self, started_at=min(self.started_at, now), ended_at=min(self.ended_at, now)
+        )
+
     def with_people(self, present: Collection[str]) -> Self:
         """Return the report without people who are not there (any more).
 

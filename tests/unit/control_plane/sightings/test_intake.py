@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from dfip.control_plane.v1.worker_gateway_service_pb2 import SightingBatch
 from service_runtime.errors import FailedPrecondition
 from tests.support.control_plane import RunningControlPlane, running_control_plane
 from tests.support.refusals import refused
-from tests.support.sightings import CROP, Reports, report, stamp
+from tests.support.sightings import CROP, START, Reports, report, stamp
 
 
 async def sightings_of(site: RunningControlPlane) -> list[sighting_pb2.Sighting]:
@@ -224,6 +225,35 @@ async def test_one_batch_on_two_streams_at_once_counts_once(
     )
     assert len(await sightings_of(site)) == 1
     assert pictures(tmp_path) == 1
+
+
+async def test_what_a_worker_says_of_the_future_is_taken_as_now(
+    site: RunningControlPlane,
+) -> None:
+    """Lists are newest first: a lie about the time must not stand on top for ever."""
+    reports = await Reports.open(site)
+    year_9999 = 253_402_300_000 - START.timestamp()
+    before = datetime.now(UTC)
+    await reports.send(report("unknown", start=year_9999))
+    first = report("unknown")
+    await reports.send(first)
+    first.revision = 2
+    first.ended_at.CopyFrom(stamp(year_9999))
+    await reports.send(first)
+    after = datetime.now(UTC)
+    for sighting in await sightings_of(site):
+        assert before <= sighting.ended_at.ToDatetime(UTC) <= after
+        assert sighting.started_at.ToDatetime(UTC) <= after
+
+
+@pytest.mark.parametrize("sequence", [2**63, 2**64 - 1])
+async def test_a_batch_number_that_cannot_be_kept_is_refused(
+    site: RunningControlPlane, tmp_path: Path, sequence: int
+) -> None:
+    reports = await Reports.open(site)
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID"):
+        await reports.send_as(sequence, report("unknown", crop=CROP))
+    assert pictures(tmp_path) == 0
 
 
 async def test_a_crop_that_is_no_jpeg_is_not_kept(
