@@ -70,13 +70,14 @@ def plan_group(batches: Sequence[Batch], standing: Standing) -> Plan:
             if progress is None:
                 continue
             plan.sessions[batch.place.session_id] = progress
-        for id_, sample in zip(batch.ids, batch.samples, strict=True):
-            key = (batch.camera_id, sample.observed_us, id_)
-            if batch.repeatable:
-                if key in present:
-                    continue
-                present.add(key)
-            plan.samples.append((key, sample))
+        keyed = [
+            ((batch.camera_id, sample.observed_us, id_), sample)
+            for id_, sample in zip(batch.ids, batch.samples, strict=True)
+        ]
+        if batch.repeatable:
+            keyed = [(key, sample) for key, sample in keyed if key not in present]
+            present.update(key for key, _ in keyed)
+        plan.samples += keyed
     return plan
 
 

@@ -10,18 +10,22 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from control_plane.cameras.tables import CameraRow
 from control_plane.database import Database, Transaction
 from control_plane.runtime.store import camera_not_found
 from control_plane.runtime.tables import CameraRuntimeRow
 from control_plane.tables import Base
-from control_plane.telemetry.model import SECOND_US, Batch, Bucket, Range, microseconds
+from control_plane.telemetry.model import SECOND_US, Batch, Bucket, Range, Sample, microseconds
 from control_plane.telemetry.plan import Plan, Progress, SampleKey, Standing, plan_group
 from control_plane.telemetry.tables import TelemetrySampleRow, TelemetrySessionRow
 
 _MOST: Final = 2**32 - 1
 _samples: Final = Base.metadata.tables[TelemetrySampleRow.__tablename__]
+_COLUMNS: Final = [
+    "camera_id", "observed_us", "id", "zone", "occupancy", "confidence", "entries", "exits",
+]  # fmt: skip
 _sessions: Final = Base.metadata.tables[TelemetrySessionRow.__tablename__]
 
 
@@ -31,20 +35,8 @@ async def write_group(tx: Transaction, batches: Sequence[Batch]) -> Plan:
     plan = plan_group(batches, standing)
     await _write_sessions(tx, plan.sessions, standing.sessions)
     if plan.samples:
-        rows = [
-            {
-                "camera_id": camera_id,
-                "observed_us": observed_us,
-                "id": id_,
-                "zone": sample.zone,
-                "occupancy": sample.occupancy,
-                "confidence": sample.confidence,
-                "entries": sample.entries,
-                "exits": sample.exits,
-            }
-            for (camera_id, observed_us, id_), sample in plan.samples
-        ]
-        await tx.session.execute(insert(_samples), rows)
+        # to its end even when cancelled, as the session does with every step
+        await tx.session.run_sync(_insert_samples, plan.samples)
     return plan
 
 
@@ -62,6 +54,17 @@ async def remove_camera_sessions(tx: Transaction, camera_id: str) -> None:
     """Forget the sessions of a camera; ``TelemetryStore.remove_old`` takes its samples away."""
     of_camera = TelemetrySessionRow.camera_id == camera_id
     await tx.session.execute(delete(TelemetrySessionRow).where(of_camera))
+
+
+def _insert_samples(session: Session, samples: Sequence[tuple[SampleKey, Sample]]) -> None:
+    """Hand rows to the driver as they are: numbers and text need no conversion by SQLAlchemy."""
+    connection = session.connection()
+    rows = [
+        (*key, sample.zone, sample.occupancy, sample.confidence, sample.entries, sample.exits)
+        for key, sample in samples
+    ]
+    statement = insert(_samples).compile(dialect=connection.dialect, column_keys=_COLUMNS)
+    connection.exec_driver_sql(str(statement), rows)
 
 
 async def _standing(session: AsyncSession, batches: Sequence[Batch]) -> Standing:
