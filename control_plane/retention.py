@@ -7,7 +7,7 @@ from control_plane.blobs.removal import BlobRemover
 from control_plane.database import Database
 from control_plane.events.compaction import compact
 from control_plane.settings import Settings
-from control_plane.sightings.removal import remove_older_than
+from control_plane.sightings.removal import forget_erased, remove_older_than
 from control_plane.telemetry.model import OLDEST
 from control_plane.telemetry.store import TelemetryStore
 from service_runtime.clock import Clock
@@ -17,6 +17,7 @@ EVERY_S: Final = 3600.0
 _CHUNK: Final = 200
 # a batch of a session that is forgotten would count again, were its samples not too old by then
 _TELEMETRY_SESSIONS: Final = OLDEST + timedelta(days=1)
+_ERASED_SIGHTINGS: Final = timedelta(days=7)
 _log = get_logger(__name__)
 
 
@@ -60,6 +61,8 @@ class Retention:
             now - timedelta(days=self._settings.telemetry_days)
         )
         await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
+        async with self._database.write() as tx:
+            await forget_erased(tx, now - _ERASED_SIGHTINGS)
         if events or sightings or samples:
             _log.info(
                 "retention.removed", events=events, sightings=sightings, telemetry_samples=samples

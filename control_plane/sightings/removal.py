@@ -7,7 +7,12 @@ from sqlalchemy import ColumnElement, delete, func, select
 
 from control_plane.blobs.removal import queue_removals
 from control_plane.database import Transaction
-from control_plane.sightings.tables import SightingCandidateRow, SightingRow, WorkerSessionRow
+from control_plane.sightings.tables import (
+    ErasedSightingRow,
+    SightingCandidateRow,
+    SightingRow,
+    WorkerSessionRow,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +24,13 @@ class RemovedSightings:
 
 
 async def forget_person(tx: Transaction, person_id: str) -> RemovedSightings:
-    """Remove the sightings that name a person, and the mentions among others' candidates."""
+    """Remove the sightings that name a person, and the mentions among others' candidates.
+
+    Their ids are remembered: a worker that still follows the same face reports on it again, and
+    must not bring back what was erased.
+    """
+    ids = await tx.session.scalars(select(SightingRow.id).where(SightingRow.person_id == person_id))
+    tx.session.add_all(ErasedSightingRow(id=one, erased_at=tx.now) for one in ids)
     removed = await _remove(tx, SightingRow.person_id == person_id)
     mentions = SightingCandidateRow.person_id == person_id
     await tx.session.execute(delete(SightingCandidateRow).where(mentions))
@@ -42,6 +53,11 @@ async def remove_older_than(tx: Transaction, before: datetime, limit: int = 500)
     removed = await _remove(tx, SightingRow.id.in_(ids))
     await queue_removals(tx, removed.blob_ids)
     return removed.count
+
+
+async def forget_erased(tx: Transaction, before: datetime) -> None:
+    """Forget ids that were erased before a time: no track lasts so long."""
+    await tx.session.execute(delete(ErasedSightingRow).where(ErasedSightingRow.erased_at < before))
 
 
 async def _remove(tx: Transaction, which: ColumnElement[bool]) -> RemovedSightings:
