@@ -14,7 +14,7 @@ setup: $(READY) ## Make .venv from the lock file
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; try make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
-	@echo "Setting up $(VENV) from requirements.lock (about 300 MB, a minute or two)…"
+	@echo "Setting up $(VENV) from requirements.lock (430 MB to fetch, 1.3 GB on disk; a minute or more)…"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .

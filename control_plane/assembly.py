@@ -41,6 +41,11 @@ from control_plane.sightings.intake import SightingIntake
 from control_plane.sightings.servicer import SightingServicer
 from control_plane.sightings.store import SightingStore
 from control_plane.sightings.watch import SightingWatch
+from control_plane.telemetry.group_commit import GroupCommit
+from control_plane.telemetry.ingest import TelemetryIngest
+from control_plane.telemetry.known_cameras import KnownCameras
+from control_plane.telemetry.servicer import TelemetryServicer
+from control_plane.telemetry.store import TelemetryStore
 from control_plane.tokens.bootstrap import TokenBootstrap
 from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
 from control_plane.tokens.servicer import TokenServicer
@@ -54,6 +59,8 @@ from dfip.control_plane.v1 import (
     person_service_pb2_grpc,
     sighting_service_pb2,
     sighting_service_pb2_grpc,
+    telemetry_service_pb2,
+    telemetry_service_pb2_grpc,
     token_service_pb2,
     token_service_pb2_grpc,
     worker_gateway_service_pb2,
@@ -98,6 +105,8 @@ class ControlPlane:
         self.database = Database(self._engine(), clock)
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
+        self._known_cameras = KnownCameras(self.database, self.feed)
+        self._telemetry_line = GroupCommit(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
         self._index = open_channel(
@@ -169,15 +178,18 @@ class ControlPlane:
                 " disk, or restore it from a backup"
             ) from error
         after = await self._switchboard.start()
+        cameras_after = await self._known_cameras.start()
         await self._server.start()
         lifecycle.stack.push_async_callback(self.stop)
         for name, work in (
             ("database-listener", self.database.follow_others),
             ("gateway-switchboard", functools.partial(self._switchboard.run, after)),
+            ("known-cameras", functools.partial(self._known_cameras.run, cameras_after)),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
         ):
             lifecycle.spawn(name, outliving_outages(name, work, self._clock))
+        lifecycle.spawn("telemetry-commit", self._telemetry_line.run())
         lifecycle.spawn("token-refresh", self._tokens.run())
         await self._server.set_serving(serving=True)
 
@@ -206,6 +218,7 @@ class ControlPlane:
         registry = CameraRegistry(self.database, self._vault, self._issuer)
         people = PersonStore(self.database, self._vault)
         sightings = SightingStore(self.database)
+        telemetry = TelemetryIngest(self._known_cameras, self._telemetry_line, self._clock)
         return (
             Binding(
                 descriptor=control_plane_service_pb2.DESCRIPTOR.services_by_name[
@@ -230,6 +243,7 @@ class ControlPlane:
                     database=self.database,
                     registry=registry,
                     intake=SightingIntake(self.database, self._blobs, self._vault),
+                    telemetry=telemetry,
                     switchboard=self._switchboard,
                     clock=self._clock,
                     site_pack=self._settings.pack,
@@ -257,6 +271,13 @@ class ControlPlane:
                     store=sightings,
                     watch=SightingWatch(self.database, self.feed, sightings),
                     blobs=self._blobs,
+                ),
+            ),
+            Binding(
+                descriptor=telemetry_service_pb2.DESCRIPTOR.services_by_name["TelemetryService"],
+                add=telemetry_service_pb2_grpc.add_TelemetryServiceServicer_to_server,
+                servicer=TelemetryServicer(
+                    ingest=telemetry, store=TelemetryStore(self.database), clock=self._clock
                 ),
             ),
             Binding(

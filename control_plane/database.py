@@ -228,6 +228,16 @@ class Database:
                 raise CommitUnknown from error
             raise
 
+    async def _end(self, session: AsyncSession) -> None:
+        """Roll back what was not committed, and give the connection back."""
+        try:
+            await session.close()
+        except DBAPIError as error:
+            if self._engine.failure(error) is None:
+                raise
+            # the connection is gone, and with it what was not committed
+            await session.invalidate()
+
     @asynccontextmanager
     async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
         self._users += 1
@@ -244,8 +254,7 @@ class Database:
             raise failure from error
         finally:
             try:
-                # rolls back what was not committed
-                await session.close()
+                await self._end(session)
             finally:
                 self._users -= 1
                 if not self._users:

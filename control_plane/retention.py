@@ -1,4 +1,4 @@
-"""The task that keeps tables bounded: old events and old sightings go, once an hour."""
+"""The task that keeps tables bounded: old events, sightings and telemetry go, once an hour."""
 
 from datetime import timedelta
 from typing import Final
@@ -7,12 +7,17 @@ from control_plane.blobs.removal import BlobRemover
 from control_plane.database import Database
 from control_plane.events.compaction import compact
 from control_plane.settings import Settings
-from control_plane.sightings.removal import remove_older_than
+from control_plane.sightings.removal import forget_erased, remove_older_than
+from control_plane.telemetry.model import OLDEST
+from control_plane.telemetry.store import TelemetryStore
 from service_runtime.clock import Clock
 from service_runtime.structured_logging import get_logger
 
 EVERY_S: Final = 3600.0
 _CHUNK: Final = 200
+# a batch of a session that is forgotten would count again, were its samples not too old by then
+_TELEMETRY_SESSIONS: Final = OLDEST + timedelta(days=1)
+_ERASED_SIGHTINGS: Final = timedelta(days=7)
 _log = get_logger(__name__)
 
 
@@ -26,6 +31,7 @@ class Retention:
         self._remover = remover
         self._clock = clock
         self._settings = settings
+        self._telemetry = TelemetryStore(database)
 
     async def run(self) -> None:
         """Look once an hour, for ever."""
@@ -50,5 +56,14 @@ class Retention:
                 break
         if sightings:
             await self._remover.drain()
-        if events or sightings:
-            _log.info("retention.removed", events=events, sightings=sightings)
+        now = self._clock.now()
+        samples = await self._telemetry.remove_old(
+            now - timedelta(days=self._settings.telemetry_days)
+        )
+        await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
+        async with self._database.write() as tx:
+            await forget_erased(tx, now - _ERASED_SIGHTINGS)
+        if events or sightings or samples:
+            _log.info(
+                "retention.removed", events=events, sightings=sightings, telemetry_samples=samples
+            )

@@ -23,6 +23,7 @@ class Settings:
         event_days: Days that the change feed goes back.
         event_rows: Events that it holds at most.
         sighting_days: Days that sightings and their pictures are kept.
+        telemetry_days: Days that telemetry is kept.
     """
 
     listen: str
@@ -37,3 +38,4 @@ class Settings:
     event_days: float = 7
     event_rows: int = 200_000
     sighting_days: float = 30
+    telemetry_days: float = 30

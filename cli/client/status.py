@@ -76,6 +76,9 @@ async def show_status(access: Access, output: Output, talk: Talk) -> None:
             _ask(manager.GetManagerStatus(manager_service_pb2.GetManagerStatusRequest()), access),
             _ask(index.GetIndexStatus(identity_index_service_pb2.GetIndexStatusRequest()), access),
         )
+    failures = [a for a in (cameras, workers, gallery) if isinstance(a, CommandFailed)]
+    if len(failures) == 3 and not output.as_json and len({f.sentence for f in failures}) == 1:
+        raise failures[0]  # nothing could be seen, and one sentence says why
     services = [
         _state("control_plane", cameras, lambda a: _count(len(a.data), "camera")),
         _state("camera_manager", workers, lambda a: _count(a.data.worker_count, "worker")),
@@ -92,7 +95,6 @@ async def show_status(access: Access, output: Output, talk: Talk) -> None:
     seen_workers = [] if isinstance(workers, CommandFailed) else list(workers.data.workers)
     seen_cameras = [] if isinstance(cameras, CommandFailed) else list(cameras.data)
     _print(output, talk, services, seen_workers, seen_cameras)
-    failures = [a for a in (cameras, workers, gallery) if isinstance(a, CommandFailed)]
     if failures:
         raise failures[0] if len(failures) == 1 else _one_of(failures)
 

@@ -85,7 +85,7 @@ def make_clip_from(photo: Path, out: Path) -> None:
         )
     prepare_pack_for("builtin", talk)
 
-    from cli.demo_clip import DemoClipError, make_demo_clip
+    from cli.demo.clip_maker import DemoClipError, make_demo_clip
     from face_engine.engine import open_engine
 
     with open_engine("builtin") as engine:
@@ -97,7 +97,7 @@ def make_clip_from(photo: Path, out: Path) -> None:
 
 
 def _main(out: Path) -> None:
-    from cli.demo_clip import DemoClipError, astronaut_photo, make_demo_clip
+    from cli.demo.clip_maker import DemoClipError, astronaut_photo, make_demo_clip
 
     try:
         make_demo_clip(astronaut_photo(), out)

@@ -48,7 +48,7 @@ def footage_of(source: str, persons: Sequence[str]) -> Iterator[Footage]:
     """
     subjects = subjects_of(persons)
     if not source:
-        from cli.demo_clip import astronaut_photo
+        from cli.demo.clip_maker import astronaut_photo
 
         with demo_clip_in_the_making() as clip:
             portrait = Subject(name=ASTRONAUT, photos=(read_photo(astronaut_photo()),))

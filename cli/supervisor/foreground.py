@@ -48,6 +48,7 @@ def whereabouts(site: Site) -> dict[str, str]:
         "data_dir": str(site.data_dir),
         "media_root": str(site.media_root),
         "logs": str(site.logs_dir),
+        "workers": str(site.workers_dir),
         "admin_token_file": str(site.admin_token_file),
     }
 
@@ -61,6 +62,7 @@ def describe(site: Site) -> str:
         f"  data         {site.data_dir}",
         f"  media        {site.media_root}",
         f"  logs         {site.logs_dir}",
+        f"  worker logs  {site.workers_dir}/<camera id>/worker.log",
         f"  admin token  {site.admin_token_file}",
         f'  try          curl -H "Authorization: Bearer $(cat {token_file})" {site.url}/cameras',
     ]

@@ -15,6 +15,7 @@ from cli.supervisor.site import Site
 from deploy.envoy.edge import EdgeSettings, envoy_command, write_edge
 
 _CLIENT_VARIABLES = ("DFIP_TOKEN", "DFIP_TOKEN_FILE", "DFIP_SERVER", "DFIP_DATA_DIR", "DFIP_DEBUG")
+_DATABASE_VARIABLE = "DFIP_DATABASE_URL"
 _FOLDER_VARIABLES = {"DFIP_CACHE_DIR", "DFIP_MODEL_DIR", "XDG_CACHE_HOME"}
 _ROOMS_BEHIND_THE_EDGE = ("control_plane", "identity_index", "camera_manager")
 _MANAGER_STOP_S = 6.5
@@ -54,6 +55,7 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
             environment=room(
                 "control_plane",
                 "control_plane",
+                **_of_the_database(environ),
                 DFIP_DATA_DIR=str(site.data_dir),
                 DFIP_TOKENS_DIR=str(site.runtime_dir / "tokens"),
                 DFIP_INDEX_TARGET=index,
@@ -92,14 +94,20 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what every service gets of this process's environment.
 
-    Without what is for the client commands; with folders that mean the same from any folder, and
+    Without what is for the client commands, and the database's address; with folders that mean the same from any folder, and
     with a Python that imports nothing from the one it happens to run in.
     """
-    passed_on = {name: value for name, value in environ.items() if name not in _CLIENT_VARIABLES}
+    kept = {*_CLIENT_VARIABLES, _DATABASE_VARIABLE}
+    passed_on = {name: value for name, value in environ.items() if name not in kept}
     for name in _FOLDER_VARIABLES & passed_on.keys():
         folders = (Path(part) for part in passed_on[name].split(os.pathsep) if part)
         passed_on[name] = os.pathsep.join(str(folder.absolute()) for folder in folders)
     return passed_on | {"PYTHONSAFEPATH": "1"}
+
+
+def _of_the_database(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what its owner alone may know of: the address holds a password."""
+    return {name: environ[name] for name in (_DATABASE_VARIABLE,) if name in environ}
 
 
 async def listens(socket_path: Path) -> bool:

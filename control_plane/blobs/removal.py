@@ -17,6 +17,7 @@ from sqlalchemy import delete, insert, select
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.tables import BlobRemovalRow
 from control_plane.database import Database, Transaction
+from control_plane.outages import outliving_outages
 from control_plane.people.tables import FaceRow
 from control_plane.sightings.tables import SightingRow
 from service_runtime.clock import Clock
@@ -53,8 +54,11 @@ class BlobRemover:
         """
         await self._database.scrub()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._drain_always(), name="blob-removal")
-            tasks.create_task(self._sweep_daily(), name="blob-sweep")
+            for name, work in (
+                ("blob-removal", self._drain_always),
+                ("blob-sweep", self._sweep_daily),
+            ):
+                tasks.create_task(outliving_outages(name, work, self._clock), name=name)
 
     async def drain(self) -> int:
         """Remove the files of every committed entry, then the entries; return how many.

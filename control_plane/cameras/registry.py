@@ -23,6 +23,7 @@ from control_plane.runtime.model import Observation
 from control_plane.runtime.store import apply_observation, camera_not_found
 from control_plane.runtime.tables import CameraRuntimeRow
 from control_plane.sightings.removal import remove_camera_sightings
+from control_plane.telemetry.store import remove_camera_sessions
 from control_plane.tokens.issuer import IssuedToken, TokenIssuer
 from dfip.options.v1 import policy_pb2
 from service_runtime.errors import Aborted, AlreadyExists, FailedPrecondition
@@ -172,7 +173,7 @@ class CameraRegistry:
         return await self._database.transact(change_it)
 
     async def delete(self, camera_id: str) -> None:
-        """Remove a camera, its runtime and its sightings.
+        """Remove a camera, its runtime, its sightings and, by and by, its telemetry.
 
         Raises:
             NotFound: ``CAMERA_NOT_FOUND``.
@@ -181,6 +182,7 @@ class CameraRegistry:
         async def remove(tx: Transaction) -> None:
             row, _ = await _load_locked(tx, camera_id)
             await remove_camera_sightings(tx, camera_id)
+            await remove_camera_sessions(tx, camera_id)
             await _append(tx, "camera.deleted", row)
             await tx.session.delete(row)
 

@@ -123,7 +123,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
     async def DeleteCamera(
         self, request: pb.DeleteCameraRequest, context: grpc.aio.ServicerContext
     ) -> pb.DeleteCameraResponse:
-        """Remove a camera, its runtime and its sightings."""
+        """Remove a camera, its runtime, its sightings and its telemetry."""
         del context
         await self._registry.delete(_camera_id(request.camera_id))
         return pb.DeleteCameraResponse(success=True, message="Camera deleted successfully")
@@ -197,22 +197,24 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
     ) -> pb.ReportRuntimesResponse:
         """Take what the manager sees of its workers, in one transaction."""
         del context
-        reports = [(report, observation(report)) for report in request.reports]
         # in one order, so that two managers do not wait for each other
-        reports.sort(key=lambda pair: pair[0].camera_id)
+        reports = sorted(
+            ((report, observation(report)) for report in request.reports),
+            key=lambda pair: pair[0].camera_id,
+        )
 
-        async def record(tx: Transaction) -> list[str]:
-            refused: list[str] = []
-            for report, observed in reports:
-                taken = await record_report(
+        async def record(tx: Transaction) -> set[str]:
+            return {
+                report.camera_id
+                for report, observed in reports
+                if not await record_report(
                     tx, report.camera_id, report.epoch, observed, pod_name=report.pod_name
                 )
-                if not taken:
-                    refused.append(report.camera_id)
-            return refused
+            }
 
         refused = await self._database.transact(record)
-        return pb.ReportRuntimesResponse(refused_camera_ids=refused)
+        listed = [report.camera_id for report in request.reports if report.camera_id in refused]
+        return pb.ReportRuntimesResponse(refused_camera_ids=listed)
 
     async def IssueWorkerToken(
         self, request: pb.IssueWorkerTokenRequest, context: grpc.aio.ServicerContext

@@ -25,7 +25,7 @@ from typing import Any, Final
 import asyncpg
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.engine.interfaces import IsolationLevel
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -220,7 +220,8 @@ class PostgresEngine:
     def failure(self, error: DBAPIError) -> ServiceError | None:
         """Return what the caller is told of an error of the driver; None where it is a defect."""
         state = _sqlstate(error)
-        if error.connection_invalidated or state in _AWAY or state.startswith("08"):
+        gone = error.connection_invalidated or isinstance(error, InterfaceError)
+        if gone or state in _AWAY or state.startswith("08"):
             return DatabaseUnavailable()
         if state in _IN_THE_WAY or state == _TIMED_OUT:
             return DatabaseBusy()
@@ -295,7 +296,7 @@ def _sqlstate(error: DBAPIError) -> str:
 def _parse(url: Secret) -> URL:
     try:
         parsed = make_url(url.reveal())
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise PostgresUrlError(_BAD_URL) from None
     if parsed.drivername not in {"postgresql+asyncpg", "postgresql", "postgres"}:
         raise PostgresUrlError(_BAD_URL)

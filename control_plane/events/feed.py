@@ -21,7 +21,7 @@ from service_runtime.clock import Clock
 from service_runtime.errors import OutOfRange, ResourceExhausted, Unavailable
 from service_runtime.resume_tokens import ResumeToken
 
-BATCH: Final = 500
+BATCH: Final = 100  # what a subscriber that has stopped reading makes us hold
 LONGEST_LAG: Final = 50_000
 
 

@@ -13,6 +13,7 @@ from dfip.control_plane.v1.worker_gateway_service_pb2 import (
     ConnectResponse,
     Drain,
     Retry,
+    TelemetryAcknowledgement,
 )
 
 
@@ -23,6 +24,7 @@ class Outbox:
         self._changed = asyncio.Event()
         self._assignment: Assignment | None = None
         self._acknowledged = 0
+        self._telemetry: TelemetryAcknowledgement | None = None
         self._retry = False
         self._drain: str | None = None
         self._closed = False
@@ -34,8 +36,19 @@ class Outbox:
         self._changed.set()
 
     def acknowledge(self, sequence: int) -> None:
-        """Say that batches up to this one are durable."""
+        """Say that batches of sightings up to this one are durable."""
         self._acknowledged = max(self._acknowledged, sequence)
+        self._changed.set()
+
+    def acknowledge_telemetry(self, sequence: int, rejected_samples: int) -> None:
+        """Say that batches of telemetry up to this one are durable, and how many samples are not.
+
+        ``rejected_samples`` counts from the start of the stream.
+        """
+        before = self._telemetry.sequence if self._telemetry is not None else 0
+        self._telemetry = TelemetryAcknowledgement(
+            sequence=max(before, sequence), rejected_samples=rejected_samples
+        )
         self._changed.set()
 
     def retry(self) -> None:
@@ -75,12 +88,14 @@ class Outbox:
         if self._acknowledged:
             acknowledgement = Acknowledgement(sequence=self._acknowledged)
             taken.append(ConnectResponse(acknowledgement=acknowledgement))
+        if self._telemetry is not None:
+            taken.append(ConnectResponse(telemetry_acknowledgement=self._telemetry))
         if self._assignment is not None:
             taken.append(ConnectResponse(assignment=self._assignment))
         if self._retry:
             taken.append(ConnectResponse(retry=Retry()))
         if self._drain is not None:
             taken.append(ConnectResponse(drain=Drain(reason=self._drain)))
-        self._assignment, self._acknowledged = None, 0
+        self._assignment, self._acknowledged, self._telemetry = None, 0, None
         self._retry, self._drain = False, None
         return taken

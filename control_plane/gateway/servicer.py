@@ -14,6 +14,7 @@ from control_plane.database import Database
 from control_plane.gateway.session import Intake, WorkerIdentity, WorkerSession
 from control_plane.gateway.switchboard import Switchboard
 from control_plane.runtime.store import require_epoch
+from control_plane.telemetry.ingest import TelemetryIngest
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as pb
 from dfip.control_plane.v1 import worker_gateway_service_pb2_grpc
 from service_runtime.authentication import current_caller
@@ -34,6 +35,7 @@ class WorkerGatewayServicer(worker_gateway_service_pb2_grpc.WorkerGatewayService
         database: Database,
         registry: CameraRegistry,
         intake: Intake,
+        telemetry: TelemetryIngest,
         switchboard: Switchboard,
         clock: Clock,
         site_pack: str,
@@ -41,6 +43,7 @@ class WorkerGatewayServicer(worker_gateway_service_pb2_grpc.WorkerGatewayService
         self._database = database
         self._registry = registry
         self._intake = intake
+        self._telemetry = telemetry
         self._switchboard = switchboard
         self._clock = clock
         self._site_pack = site_pack
@@ -56,6 +59,7 @@ class WorkerGatewayServicer(worker_gateway_service_pb2_grpc.WorkerGatewayService
             database=self._database,
             registry=self._registry,
             intake=self._intake,
+            telemetry=self._telemetry,
             clock=self._clock,
             site_pack=self._site_pack,
         )
@@ -98,7 +102,8 @@ class WorkerGatewayServicer(worker_gateway_service_pb2_grpc.WorkerGatewayService
         if runtime.token_id != caller.token_id:
             raise PermissionDenied(
                 "TOKEN_FOR_HEARTBEATS",
-                "This token is for heartbeats; only a worker that the manager starts connects.",
+                "This token is for heartbeats and telemetry; only a worker that the manager starts"
+                " connects.",
             )
         return WorkerIdentity(
             camera_id=caller.camera_id,

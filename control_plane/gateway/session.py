@@ -21,6 +21,7 @@ from control_plane.runtime.mapping import observation
 from control_plane.runtime.model import Observation
 from control_plane.runtime.store import record_heartbeat
 from control_plane.runtime.tables import CameraRuntimeRow
+from control_plane.telemetry.ingest import Reporter, TelemetryIngest
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as pb
 from service_runtime.clock import Clock
 from service_runtime.errors import InvalidArgument
@@ -58,6 +59,7 @@ class WorkerSession:
         database: Database,
         registry: CameraRegistry,
         intake: Intake,
+        telemetry: TelemetryIngest,
         clock: Clock,
         site_pack: str,
     ) -> None:
@@ -66,6 +68,8 @@ class WorkerSession:
         self._database = database
         self._registry = registry
         self._intake = intake
+        self._telemetry = telemetry
+        self._rejected_samples = 0
         self._clock = clock
         self._site_pack = site_pack
         self._told_generation = 0
@@ -91,6 +95,8 @@ class WorkerSession:
                     )
                     # only now: an acknowledgement promises that the batch is durable
                     self.outbox.acknowledge(request.sightings.sequence)
+                case "telemetry":
+                    await self._take_telemetry(request.telemetry)
                 case _:
                     raise InvalidArgument(
                         "HELLO_REPEATED", "The hello is the first message and no other."
@@ -133,6 +139,16 @@ class WorkerSession:
             zone_config=json_message(camera.zone_config),
             generation=camera.generation,
         )
+
+    async def _take_telemetry(self, batch: pb.TelemetryBatch) -> None:
+        rejected = await self._telemetry.record_batch(
+            Reporter(camera_id=self.worker.camera_id, epoch=self.worker.epoch),
+            session_id=self.worker.session_id,
+            sequence=batch.sequence,
+            samples=batch.samples,
+        )
+        self._rejected_samples += len(rejected)
+        self.outbox.acknowledge_telemetry(batch.sequence, self._rejected_samples)
 
     async def _take_heartbeat(self, heartbeat: pb.WorkerHeartbeat) -> None:
         observed = observation(heartbeat)

@@ -136,7 +136,7 @@ def choose_face(faces: Sequence[FoundFace], face_index: int | None) -> FoundFace
             return faces[0]
         raise InvalidArgument(
             "SEVERAL_FACES",
-            f"{len(faces)} faces were found on the picture; choose one with ?face_index=0 to"
+            f"{len(faces)} faces were found on the picture; choose one by its face_index, 0 to"
             f" {len(faces) - 1} (0 is the largest), or send a picture of one person.",
             faces=str(len(faces)),
             boxes=_boxes(faces),

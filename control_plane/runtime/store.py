@@ -29,6 +29,15 @@ def camera_not_found(camera_id: str) -> NotFound:
     )
 
 
+def stale_epoch(camera_id: str) -> FailedPrecondition:
+    """Return the error for a worker whose camera another worker has by now."""
+    return FailedPrecondition(
+        "STALE_EPOCH",
+        "Another worker has this camera by now; end, and let the manager start a new one.",
+        camera_id=camera_id,
+    )
+
+
 async def require_epoch(
     session: AsyncSession, camera_id: str, epoch: int | None
 ) -> CameraRuntimeRow:
@@ -42,11 +51,7 @@ async def require_epoch(
     if runtime is None:
         raise camera_not_found(camera_id)
     if runtime.epoch != epoch:
-        raise FailedPrecondition(
-            "STALE_EPOCH",
-            "Another worker has this camera by now; end, and let the manager start a new one.",
-            camera_id=camera_id,
-        )
+        raise stale_epoch(camera_id)
     return runtime
 
 

@@ -3,7 +3,8 @@
 One batch is one transaction: the sightings, their events, who was seen when, and the sequence
 number of the batch within its session. So a batch that comes again after a lost acknowledgement
 changes nothing, and nothing is acknowledged that is not durable. A report on a sighting that is
-there already changes it only with a higher revision. The gateway calls this; it has checked that
+there already changes it only with a higher revision, and one on a sighting that was erased with its
+person changes nothing. The gateway calls this; it has checked that
 the token is for this camera.
 """
 
@@ -25,7 +26,12 @@ from control_plane.runtime.store import hold_epoch
 from control_plane.sightings.mapping import event_payload, report_of
 from control_plane.sightings.model import MATCH, SightingReport
 from control_plane.sightings.store import sighting_of
-from control_plane.sightings.tables import SightingCandidateRow, SightingRow, WorkerSessionRow
+from control_plane.sightings.tables import (
+    ErasedSightingRow,
+    SightingCandidateRow,
+    SightingRow,
+    WorkerSessionRow,
+)
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from service_runtime.errors import PermissionDenied, ServiceError
 from service_runtime.structured_logging import get_logger
@@ -121,17 +127,25 @@ class SightingIntake:
         progress.last_sequence = sequence
         progress.updated_at = tx.now
         present = await people.held(tx, set().union(*(r.people for r in reports)))
+        ids = [report.id for report in reports]
         found = await tx.session.scalars(
             select(SightingRow)
-            .where(SightingRow.id.in_([report.id for report in reports]))
+            .where(SightingRow.id.in_(ids))
             .order_by(SightingRow.id)
             .with_for_update()
         )
         known = {row.id: row for row in found}
+        erased = set(
+            await tx.session.scalars(
+                select(ErasedSightingRow.id).where(ErasedSightingRow.id.in_(ids))
+            )
+        )
         changes: list[_Change] = []
         replaced: list[str] = []
         for reported in reports:
             row = known.get(reported.id)
+            if reported.id in erased:
+                continue  # acknowledged and not kept: its person was erased with it
             if row is not None and not _is_newer(reported, row, reporter):
                 continue
             report = reported.with_people(present).not_after(tx.now)

@@ -7,20 +7,35 @@ from sqlalchemy import ColumnElement, delete, select
 
 from control_plane.blobs.removal import queue_removals
 from control_plane.database import Transaction
-from control_plane.sightings.tables import SightingCandidateRow, SightingRow, WorkerSessionRow
+from control_plane.sightings.tables import (
+    ErasedSightingRow,
+    SightingCandidateRow,
+    SightingRow,
+    WorkerSessionRow,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedSightings:
-    """How many sightings went, and the pictures that they named, which the caller queues."""
+    """Which sightings went, and the pictures that they named, which the caller queues."""
 
-    count: int
+    ids: list[str]
     blob_ids: list[str]
+
+    @property
+    def count(self) -> int:
+        """How many went."""
+        return len(self.ids)
 
 
 async def forget_person(tx: Transaction, person_id: str) -> RemovedSightings:
-    """Remove the sightings that name a person, and the mentions among others' candidates."""
+    """Remove the sightings that name a person, and the mentions among others' candidates.
+
+    Their ids are remembered: a worker that still follows the same face reports on it again, and
+    must not bring back what was erased.
+    """
     removed = await _remove(tx, SightingRow.person_id == person_id)
+    tx.session.add_all(ErasedSightingRow(id=one, erased_at=tx.now) for one in removed.ids)
     mentions = SightingCandidateRow.person_id == person_id
     await tx.session.execute(delete(SightingCandidateRow).where(mentions))
     return removed
@@ -44,16 +59,22 @@ async def remove_older_than(tx: Transaction, before: datetime, limit: int = 500)
     return removed.count
 
 
+async def forget_erased(tx: Transaction, before: datetime) -> None:
+    """Forget ids that were erased before a time: no track lasts so long."""
+    await tx.session.execute(delete(ErasedSightingRow).where(ErasedSightingRow.erased_at < before))
+
+
 async def _remove(tx: Transaction, which: ColumnElement[bool]) -> RemovedSightings:
     # one statement: what it returns is what went, whatever others write meanwhile; the candidates
     # go with their sighting by the foreign key
-    removed = await tx.session.scalars(
+    removed = await tx.session.execute(
         delete(SightingRow)
         .where(which)
-        .returning(SightingRow.crop_blob_id)
+        .returning(SightingRow.id, SightingRow.crop_blob_id)
         .execution_options(synchronize_session=False)
     )
-    blob_ids = removed.all()
+    rows = removed.all()
     return RemovedSightings(
-        count=len(blob_ids), blob_ids=[blob_id for blob_id in blob_ids if blob_id is not None]
+        ids=[row.id for row in rows],
+        blob_ids=[row.crop_blob_id for row in rows if row.crop_blob_id is not None],
     )

@@ -70,6 +70,15 @@ class SightingCandidateRow(Base):
     score: Mapped[float]
 
 
+class ErasedSightingRow(Base):
+    """A sighting that went with its person: its worker may still report on the same track."""
+
+    __tablename__ = "erased_sightings"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    erased_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
 class WorkerSessionRow(Base):
     """How far one run of a worker has reported: batches up to ``last_sequence`` are durable."""
 

@@ -18,8 +18,8 @@ import httpx
 import psutil
 import pytest
 
+from cli.demo.clip_maker import astronaut_photo, make_demo_clip
 from cli.demo.footage import ASTRONAUT
-from cli.demo_clip import astronaut_photo, make_demo_clip
 from tests.support.mesh import SERVICES, Mesh, is_gone, running_mesh, wait_until
 
 pytestmark = pytest.mark.timeout(180)

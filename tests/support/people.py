@@ -72,7 +72,7 @@ class PeopleSite:
 
 @contextlib.asynccontextmanager
 async def running_people_site(
-    folder: Path, clock: Clock | None = None
+    folder: Path, clock: Clock | None = None, **settings: Any
 ) -> AsyncIterator[PeopleSite]:
     """Run both until the block ends; on the folder of an earlier run, it is a restart."""
     index = FakeIndex()
@@ -80,7 +80,7 @@ async def running_people_site(
         sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="dfip-"))
         target = f"unix:{sockets}/index.sock"
         site = await stack.enter_async_context(
-            running_control_plane(folder, clock=clock, index_target=target)
+            running_control_plane(folder, clock=clock, index_target=target, **settings)
         )
         server = Server(
             room="identity_index",

@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -70,6 +71,10 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         edge.client(control_plane.token("operator").reveal()) as client,
     ):
         yield Site(control_plane=control_plane, client=client)
+
+
+def bearer(site: Site, role: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {site.control_plane.token(role).reveal()}"}
 
 
 def agrees(example: Any, actual: Any, *, extras: Mapping[str, set[str]], where: str = "") -> None:
@@ -245,6 +250,101 @@ async def test_scenario_b_operator_pauses_a_camera(site: Site) -> None:
     data = (await site.client.get(f"/cameras/{camera_id}")).json()["data"]
     assert (data["desired_state"], data["status"]) == ("stopped", "disabled")
     assert data["name"] == "Front Door Camera"
+
+
+async def test_scenario_c_worker_reporting(site: Site) -> None:
+    camera_id = await site.create(name="North Lot", status="enabled")
+    issued = await site.client.post(
+        "/tokens",
+        json={"role": "worker", "camera_id": camera_id},
+        headers=bearer(site, "admin"),
+    )
+    worker = {"authorization": f"Bearer {issued.json()['data']['token']}"}
+    path = f"/telemetry/{camera_id}"
+    began = datetime.now(UTC).replace(microsecond=0)
+    sample = {"timestamp": f"{began:%Y-%m-%dT%H:%M:%SZ}", "occupancy": 5, "confidence": 0.95}
+
+    response = await site.client.post(path, json=sample, headers=worker)
+    assert response.status_code == 200
+    assert response.json() == {"success": True, "message": "Telemetry received"}
+
+    heard = (await site.client.get(f"/cameras/{camera_id}")).json()["data"]["last_contact"]
+    assert datetime.fromisoformat(heard) >= began
+    listed = {c["id"]: c for c in (await site.client.get("/cameras/runtime")).json()["data"]}
+    assert listed[camera_id]["runtime"]["last_contact"] == heard
+
+    stored = await site.client.get(path, params={"bucket_s": 1})
+    assert stored.status_code == 200
+    expected = {
+        "success": True,
+        "message": "Telemetry retrieved successfully",
+        "data": [],
+        "since": TIME,
+        "until": TIME,
+        "bucket_s": 1,
+    }
+    agrees(expected | {"data": stored.json()["data"]}, stored.json(), extras={})
+    bucket = {
+        "start": sample["timestamp"],
+        "samples": 1,
+        "occupancy_min": 5,
+        "occupancy_mean": 5,
+        "occupancy_max": 5,
+        "entries": 0,
+        "exits": 0,
+        "confidence_mean": 0.95,
+    }
+    assert stored.json()["data"] == [bucket]
+
+
+async def test_telemetry_is_taken_from_the_cameras_own_worker_alone(site: Site) -> None:
+    mine, other = await site.create(name="mine"), await site.create(name="other")
+    worker = site.control_plane.token("worker", camera_id=mine, epoch=0).reveal()
+    headers = {"authorization": f"Bearer {worker}"}
+    sample = {"timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "occupancy": 1}
+    for camera_id, sender, status in (
+        (mine, headers, 200),
+        (other, headers, 403),
+        ("nope", headers, 404),
+        (mine, {}, 403),
+        (mine, {"authorization": ""}, 401),
+    ):
+        response = await site.client.post(f"/telemetry/{camera_id}", json=sample, headers=sender)
+        assert response.status_code == status, response.text
+    assert (await site.client.get(f"/telemetry/{mine}", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"timestamp": "2024-01-01T12:00:00Z"},
+        {"timestamp": "1970-01-01T00:00:00Z"},
+        {"timestamp": "2100-01-01T00:00:00Z"},
+        {"timestamp": "2024-01-01T12:00:00"},
+        {"timestamp": None},
+        {"occupancy": -1},
+        {"occupancy": 1_000_001},
+        {"occupancy": 1.5},
+        {"occupancy": "NaN"},
+        {"occupancy": None},
+        {"confidence": 1.1},
+        {"confidence": "NaN"},
+        {"confidence": "Infinity"},
+        {"zone": "x" * 201},
+        {"zone": "a\u0000b"},
+        {"entries": -1},
+    ],
+)
+async def test_a_sample_that_breaks_a_rule_is_400(site: Site, changes: dict[str, Any]) -> None:
+    camera_id = await site.create(name="ruled")
+    worker = site.control_plane.token("worker", camera_id=camera_id, epoch=0).reveal()
+    sample = {"timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "occupancy": 1} | changes
+    response = await site.client.post(
+        f"/telemetry/{camera_id}", json=sample, headers={"authorization": f"Bearer {worker}"}
+    )
+    assert response.status_code == 400, response.text
+    assert response.json()["code"] == 3
+    assert (await site.client.get(f"/telemetry/{camera_id}")).json()["data"] == []
 
 
 async def test_events_have_the_documents_shape(site: Site) -> None:

@@ -31,7 +31,7 @@ FIELDS = [
     "name", "connection_string", "status", "desired_state", "metadata", "zone_config",
     "model_config", "etag", "page_size", "page_token", "labels", "camera_id", "cameraId", "since",
     "request_id", "health_info", "decision", "face_index", "force", "image", "image.data", "role",
-    "lifetime_s", "__proto__",
+    "lifetime_s", "__proto__", "timestamp", "occupancy", "confidence", "zone", "bucket_s", "until",
 ]  # fmt: skip
 VALUES: list[Any] = [
     None, True, 0, -1, 1e308, float("inf"), 2**70, "", "x", "\u0000", "\ud83d\ude00", "x" * 3000,

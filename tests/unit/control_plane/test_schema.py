@@ -65,14 +65,15 @@ async def test_migrating_again_changes_nothing(empty: Database) -> None:
         assert (await session.scalars(select(FeedRow.feed_id))).all() == [feed_id]
 
 
-async def test_down_and_up_again_keeps_what_both_revisions_hold(empty: Database) -> None:
+@pytest.mark.parametrize("down", ["0001", "0002", "0003"])
+async def test_down_and_up_again_keeps_what_both_revisions_hold(empty: Database, down: str) -> None:
     await migrate(empty)
     async with empty.write() as tx:
         await tx.append_event("test.event", payload={"kept": True})
     async with empty.read() as session:
         feed_id = await session.scalar(select(FeedRow.feed_id))
     async with empty.write() as tx:
-        await (await tx.session.connection()).run_sync(downgrade, "0001")
+        await (await tx.session.connection()).run_sync(downgrade, down)
     await migrate(empty)
     async with empty.read() as session:
         assert (await session.scalars(select(EventRow.payload))).all() == [{"kept": True}]

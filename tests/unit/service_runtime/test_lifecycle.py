@@ -112,3 +112,12 @@ def test_a_service_ends_with_its_lifeline(lifeline: tuple[int, list[int]]) -> No
     os.close(open_ends.pop())
     status, out, _ = process.finish()
     assert (status, out) == (0, "closed second\nclosed first\n")
+
+
+def test_what_a_service_writes_is_its_users_alone() -> None:
+    process = Process("run")
+    process.wait_ready()
+    status = Path(f"/proc/{process.popen.pid}/status").read_text()
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.finish()[0] == 0
+    assert "Umask:\t0077\n" in status

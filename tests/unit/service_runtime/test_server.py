@@ -270,6 +270,45 @@ async def test_bytes_that_are_no_message_are_the_callers_mistake(
         assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
+async def test_a_compressed_request_is_not_unpacked(
+    server: Server, authority: TestAuthority
+) -> None:
+    metadata = [("authorization", f"Bearer {authority.token('admin')}")]
+    packed = grpc.Compression.Gzip
+    async with grpc.aio.insecure_channel(server.address, compression=packed) as channel:
+        stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
+        request = control_plane_service_pb2.GetCameraRequest(camera_id="x" * 1000)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetCamera(request, metadata=metadata)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_nobody_takes_every_call_there_is(server: Server, authority: TestAuthority) -> None:
+    """The server of this test takes 50 calls at once, 30 of them from people or from one worker."""
+    worker = authority.token("worker", camera_id="c", epoch=1)
+    async with channel_for(server, worker) as channel:
+        gateway = worker_gateway_service_pb2_grpc.WorkerGatewayServiceStub(channel)
+        batch = worker_gateway_service_pb2.ConnectRequest(
+            heartbeat={
+                "worker_status": "running",
+                "health_status": "healthy",
+                "failure_reason": "x",
+            }
+        )
+        streams = [gateway.Connect() for _ in range(30)]
+        for stream in streams:
+            await stream.write(batch)
+            await stream.read()
+        one_more = gateway.Connect()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await one_more.read()
+        assert error_info(caught.value).reason == "TOO_MANY_CALLS"
+        async with channel_for(server, authority.token("viewer", sub="vera")) as others:
+            assert (await get_camera(others, "x")).message == "vera"
+        for stream in streams:
+            stream.cancel()
+
+
 async def test_health_is_open_and_says_when_the_service_serves(server: Server) -> None:
     async with channel_for(server, None) as channel:
         stub = health_pb2_grpc.HealthStub(channel)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cli.demo_clip import astronaut_photo, make_demo_clip
+from cli.demo.clip_maker import astronaut_photo, make_demo_clip
 from face_engine.engine import FaceEngine
 from face_engine.pictures import decode_picture
 from service_runtime.secret import Secret

@@ -1,10 +1,12 @@
 """The client commands against a real server: what is asked, what is printed, how it fails."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
+from cli.client.access import find_access
 from cli.client.cameras import add_camera, list_cameras, remove_camera, set_camera_status
 from cli.client.persons import add_person, print_persons, remove_person
 from cli.client.photos import Photo
@@ -240,3 +242,14 @@ async def test_a_token_stands_alone_on_standard_output(capsys: Captured) -> None
     assert capsys.readouterr().out == "a.b.c\n"
     (asked,) = world.tokens
     assert (asked.role, asked.camera_id, asked.lifetime_s) == ("worker", camera.id, 3600)
+
+
+async def test_a_site_that_is_away_altogether_is_said_once(capsys: Captured) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        server = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        access = find_access(server, None, {"DFIP_TOKEN": "any"})
+        with pytest.raises(CommandFailed, match="does not answer") as failed:
+            await show_status(access, PIPED, Talk())
+    assert failed.value.code == ExitCode.UNAVAILABLE
+    assert capsys.readouterr().out == ""

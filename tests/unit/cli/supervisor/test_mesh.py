@@ -48,6 +48,14 @@ def test_what_is_for_the_client_commands_goes_nowhere(tmp_path: Path) -> None:
         assert child.environment["LANG"] == "C"
 
 
+def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
+    environ = {"DFIP_DATABASE_URL": f"postgresql://dfip:{SECRET}@host/dfip"}
+    children = {child.name: child for child in mesh_children(site(tmp_path), environ)}
+    told = [name for name, child in children.items() if SECRET in str(dict(child.environment))]
+    assert told == ["control_plane"]
+    assert all(SECRET not in " ".join(child.command) for child in children.values())
+
+
 def test_folders_mean_the_same_from_everywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

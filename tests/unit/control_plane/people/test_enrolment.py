@@ -72,7 +72,7 @@ async def test_of_several_faces_one_must_be_chosen(site: PeopleSite) -> None:
     with refused(INVALID, "SEVERAL_FACES") as refusal:
         await site.send(ada.id, picture)
     assert "2 faces" in refusal.sentence
-    assert "?face_index=" in refusal.sentence
+    assert "face_index, 0 to 1 (0 is the largest)" in refusal.sentence
     assert refusal.metadata["faces"] == "2"
     assert refusal.metadata["boxes"] == "0.1000,0.2000,0.2000,0.3000;0.6000,0.2000,0.2000,0.3000"
     with refused(INVALID, "FACE_INDEX_OUT_OF_RANGE"):

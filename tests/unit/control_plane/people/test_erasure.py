@@ -85,6 +85,25 @@ async def test_the_receipt_says_what_went_and_nothing_stays(
     assert (await site.persons.GetPerson(pb.GetPersonRequest(person_id=bob.id))).data.name == "Bob"
 
 
+async def test_a_worker_that_still_follows_the_face_brings_nothing_back(
+    site: PeopleSite, tmp_path: Path
+) -> None:
+    ada = await site.person(NAME)
+    reports = await Reports.open(site.site)
+    seen = report("match", ada.id, crop=OWN_CROP)
+    await reports.send(seen)
+    await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
+
+    # the same track goes on, as somebody unknown, with the picture of before; then a new one
+    newcomer = report("unknown")
+    await reports.send(report("unknown", id=seen.id, revision=2, crop=OWN_CROP), newcomer)
+
+    assert traces(tmp_path / "data", OWN_CROP) == []
+    sightings = sighting_service_pb2_grpc.SightingServiceStub(site.site.channel("viewer"))
+    listed = await sightings.ListSightings(sighting_service_pb2.ListSightingsRequest())
+    assert [sighting.id for sighting in listed.data] == [newcomer.id]
+
+
 async def test_the_index_forgets_the_face(site: PeopleSite) -> None:
     ada, bob = await site.person("Ada"), await site.person("Bob")
     await site.enrol(ada.id, vector(1))

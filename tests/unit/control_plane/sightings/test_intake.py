@@ -156,12 +156,14 @@ async def test_one_batch_may_tell_of_one_sighting_twice(
 async def test_somebody_erased_meanwhile_does_not_come_back(site: RunningControlPlane) -> None:
     ada, bob = await new_person(site, "Ada"), await new_person(site, "Bob")
     reports = await Reports.open(site)
-    late = report("match", ada, also=bob)
-    await reports.send(late)
+    known = report("match", ada, also=bob)
+    await reports.send(known)
     request = person_service_pb2.DeletePersonRequest(person_id=ada)
     await persons_of(site).DeletePerson(request)
-    await reports.send(report("match", ada, also=bob, id=late.id, revision=2))
+    late = report("match", ada, also=bob)  # decided before the index heard of the erasure
+    await reports.send(report("match", ada, also=bob, id=known.id, revision=2), late)
     (sighting,) = await sightings_of(site)
+    assert sighting.id == late.id
     assert (sighting.decision, sighting.person_id) == ("unknown", "")
     assert [candidate.person_id for candidate in sighting.evidence.candidates] == [bob]
     assert sighting.score == sighting.evidence.candidates[0].score

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from control_plane.database import Database
+from control_plane.engines.sqlite import SqliteEngine
 from control_plane.schema import migrate
 from control_plane.sightings.model import SightingFilter
 from control_plane.sightings.store import SightingStore

@@ -139,7 +139,7 @@ class ControlPlaneServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCamera(self, request, context):
-        """Removes a camera, its runtime and its sightings.
+        """Removes a camera, its runtime, its sightings and its telemetry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -3,6 +3,7 @@ import datetime
 from buf.validate import validate_pb2 as _validate_pb2
 from dfip.control_plane.v1 import camera_pb2 as _camera_pb2
 from dfip.control_plane.v1 import sighting_pb2 as _sighting_pb2
+from dfip.control_plane.v1 import telemetry_pb2 as _telemetry_pb2
 from dfip.identity_index.v1 import embedding_pb2 as _embedding_pb2
 from dfip.options.v1 import policy_pb2 as _policy_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
@@ -16,14 +17,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ConnectRequest(_message.Message):
-    __slots__ = ("hello", "heartbeat", "sightings")
+    __slots__ = ("hello", "heartbeat", "sightings", "telemetry")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     SIGHTINGS_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_FIELD_NUMBER: _ClassVar[int]
     hello: WorkerHello
     heartbeat: WorkerHeartbeat
     sightings: SightingBatch
-    def __init__(self, hello: _Optional[_Union[WorkerHello, _Mapping]] = ..., heartbeat: _Optional[_Union[WorkerHeartbeat, _Mapping]] = ..., sightings: _Optional[_Union[SightingBatch, _Mapping]] = ...) -> None: ...
+    telemetry: TelemetryBatch
+    def __init__(self, hello: _Optional[_Union[WorkerHello, _Mapping]] = ..., heartbeat: _Optional[_Union[WorkerHeartbeat, _Mapping]] = ..., sightings: _Optional[_Union[SightingBatch, _Mapping]] = ..., telemetry: _Optional[_Union[TelemetryBatch, _Mapping]] = ...) -> None: ...
 
 class WorkerHello(_message.Message):
     __slots__ = ("session_id", "camera_id", "pod_name")
@@ -101,17 +104,27 @@ class SightingReport(_message.Message):
     crop: bytes
     def __init__(self, id: _Optional[str] = ..., track_id: _Optional[int] = ..., revision: _Optional[int] = ..., decision: _Optional[str] = ..., person_id: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., margin: _Optional[float] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frames: _Optional[int] = ..., box: _Optional[_Union[_embedding_pb2.BoundingBox, _Mapping]] = ..., quality: _Optional[_Union[_embedding_pb2.FaceQuality, _Mapping]] = ..., evidence: _Optional[_Union[_sighting_pb2.SightingEvidence, _Mapping]] = ..., embedding: _Optional[_Union[_embedding_pb2.EmbeddingBatch, _Mapping]] = ..., crop: _Optional[bytes] = ...) -> None: ...
 
+class TelemetryBatch(_message.Message):
+    __slots__ = ("sequence", "samples")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    samples: _containers.RepeatedCompositeFieldContainer[_telemetry_pb2.TelemetrySample]
+    def __init__(self, sequence: _Optional[int] = ..., samples: _Optional[_Iterable[_Union[_telemetry_pb2.TelemetrySample, _Mapping]]] = ...) -> None: ...
+
 class ConnectResponse(_message.Message):
-    __slots__ = ("assignment", "acknowledgement", "drain", "retry")
+    __slots__ = ("assignment", "acknowledgement", "drain", "retry", "telemetry_acknowledgement")
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGEMENT_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     RETRY_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_ACKNOWLEDGEMENT_FIELD_NUMBER: _ClassVar[int]
     assignment: Assignment
     acknowledgement: Acknowledgement
     drain: Drain
     retry: Retry
-    def __init__(self, assignment: _Optional[_Union[Assignment, _Mapping]] = ..., acknowledgement: _Optional[_Union[Acknowledgement, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ...) -> None: ...
+    telemetry_acknowledgement: TelemetryAcknowledgement
+    def __init__(self, assignment: _Optional[_Union[Assignment, _Mapping]] = ..., acknowledgement: _Optional[_Union[Acknowledgement, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., retry: _Optional[_Union[Retry, _Mapping]] = ..., telemetry_acknowledgement: _Optional[_Union[TelemetryAcknowledgement, _Mapping]] = ...) -> None: ...
 
 class Assignment(_message.Message):
     __slots__ = ("camera_id", "epoch", "connection_string", "model_config", "zone_config", "generation")
@@ -134,6 +147,14 @@ class Acknowledgement(_message.Message):
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     def __init__(self, sequence: _Optional[int] = ...) -> None: ...
+
+class TelemetryAcknowledgement(_message.Message):
+    __slots__ = ("sequence", "rejected_samples")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    rejected_samples: int
+    def __init__(self, sequence: _Optional[int] = ..., rejected_samples: _Optional[int] = ...) -> None: ...
 
 class Drain(_message.Message):
     __slots__ = ("reason",)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cli.demo_clip import DemoClipError, astronaut_photo, make_demo_clip
+from cli.demo.clip_maker import DemoClipError, astronaut_photo, make_demo_clip
 
 
 def read(clip: Path) -> tuple[list[NDArray[np.uint8]], list[float], list[bool]]:

@@ -1,0 +1,1 @@
+"""How many people were where: samples of workers in, buckets of time out."""
