@@ -94,8 +94,8 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what every service gets of this process's environment.
 
-    Without what is for the client commands, and the database's address; with folders that mean the same from any folder, and
-    with a Python that imports nothing from the one it happens to run in.
+    Without what is for the client commands and the database's address; with folders that mean the
+    same from any folder, and with a Python that imports nothing from the one it happens to run in.
     """
     kept = {*_CLIENT_VARIABLES, _DATABASE_VARIABLE}
     passed_on = {name: value for name, value in environ.items() if name not in kept}
