@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# more processes than cores: tests wait for other processes much of their time
+JOBS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint proto lock bench clean
@@ -23,8 +25,8 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## A face on a moving clip becomes a sighting; ARGS="--until-match --timeout 180"
 	$(BIN)/dfip demo $(ARGS)
 
-test: $(READY) ## Every test; ARGS="-k name" for some
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) ## Every test, on JOBS processes; ARGS="-k name" for some
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(READY) ## Format, rules, types, rooms, contracts
 	$(BIN)/ruff format --check .

@@ -220,12 +220,10 @@ class ControlPlane:
         sightings = SightingStore(self.database)
         telemetry = TelemetryIngest(self._known_cameras, self._telemetry_line, self._clock)
         return (
-            Binding(
-                descriptor=control_plane_service_pb2.DESCRIPTOR.services_by_name[
-                    "ControlPlaneService"
-                ],
-                add=control_plane_service_pb2_grpc.add_ControlPlaneServiceServicer_to_server,
-                servicer=ControlPlaneServicer(
+            Binding.of(
+                control_plane_service_pb2,
+                control_plane_service_pb2_grpc,
+                ControlPlaneServicer(
                     database=self.database,
                     registry=registry,
                     watch=CameraWatch(self.database, self.feed, self._clock),
@@ -234,12 +232,10 @@ class ControlPlane:
                     site_pack=self._settings.pack,
                 ),
             ),
-            Binding(
-                descriptor=worker_gateway_service_pb2.DESCRIPTOR.services_by_name[
-                    "WorkerGatewayService"
-                ],
-                add=worker_gateway_service_pb2_grpc.add_WorkerGatewayServiceServicer_to_server,
-                servicer=WorkerGatewayServicer(
+            Binding.of(
+                worker_gateway_service_pb2,
+                worker_gateway_service_pb2_grpc,
+                WorkerGatewayServicer(
                     database=self.database,
                     registry=registry,
                     intake=SightingIntake(self.database, self._blobs, self._vault),
@@ -249,40 +245,40 @@ class ControlPlane:
                     site_pack=self._settings.pack,
                 ),
             ),
-            Binding(
-                descriptor=event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
-                add=event_service_pb2_grpc.add_EventServiceServicer_to_server,
-                servicer=EventServicer(self.database, self.feed),
+            Binding.of(
+                event_service_pb2,
+                event_service_pb2_grpc,
+                EventServicer(self.database, self.feed),
             ),
-            Binding(
-                descriptor=person_service_pb2.DESCRIPTOR.services_by_name["PersonService"],
-                add=person_service_pb2_grpc.add_PersonServiceServicer_to_server,
-                servicer=PersonServicer(
+            Binding.of(
+                person_service_pb2,
+                person_service_pb2_grpc,
+                PersonServicer(
                     store=people,
                     enrolment=Enrolment(people, FaceAnalysis(self._index), self._blobs),
                     erasure=Erasure(self.database, self._remover),
                     watch=FaceWatch(self.database, self.feed, people),
                 ),
             ),
-            Binding(
-                descriptor=sighting_service_pb2.DESCRIPTOR.services_by_name["SightingService"],
-                add=sighting_service_pb2_grpc.add_SightingServiceServicer_to_server,
-                servicer=SightingServicer(
+            Binding.of(
+                sighting_service_pb2,
+                sighting_service_pb2_grpc,
+                SightingServicer(
                     store=sightings,
                     watch=SightingWatch(self.database, self.feed, sightings),
                     blobs=self._blobs,
                 ),
             ),
-            Binding(
-                descriptor=telemetry_service_pb2.DESCRIPTOR.services_by_name["TelemetryService"],
-                add=telemetry_service_pb2_grpc.add_TelemetryServiceServicer_to_server,
-                servicer=TelemetryServicer(
+            Binding.of(
+                telemetry_service_pb2,
+                telemetry_service_pb2_grpc,
+                TelemetryServicer(
                     ingest=telemetry, store=TelemetryStore(self.database), clock=self._clock
                 ),
             ),
-            Binding(
-                descriptor=token_service_pb2.DESCRIPTOR.services_by_name["TokenService"],
-                add=token_service_pb2_grpc.add_TokenServiceServicer_to_server,
-                servicer=TokenServicer(issuer=self._issuer, database=self.database),
+            Binding.of(
+                token_service_pb2,
+                token_service_pb2_grpc,
+                TokenServicer(issuer=self._issuer, database=self.database),
             ),
         )

@@ -6,6 +6,7 @@ chain. It does not start when a contract leaves open who may call one of its RPC
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import grpc
@@ -39,6 +40,13 @@ class Binding:
     descriptor: ServiceDescriptor
     add: Callable[[Any, Any], None]
     servicer: object
+
+    @classmethod
+    def of(cls, messages: ModuleType, stubs: ModuleType, servicer: object) -> "Binding":
+        """Bind the one service that a pair of generated modules holds (``x_service_pb2``, …)."""
+        ((name, descriptor),) = messages.DESCRIPTOR.services_by_name.items()
+        add = getattr(stubs, f"add_{name}Servicer_to_server")
+        return cls(descriptor=descriptor, add=add, servicer=servicer)
 
 
 class Server:
