@@ -24,6 +24,11 @@ class Settings:
         event_rows: Events that it holds at most.
         sighting_days: Days that sightings and their pictures are kept.
         telemetry_days: Days that telemetry is kept.
+        webhook_networks: Networks besides public ones that webhooks may post to, as
+            ``10.0.0.0/8,fd00:1::/64``.
+        webhook_http: Let webhooks post unencrypted.
+        webhook_ca_file: Authorities to trust in place of the machine's, as PEM.
+        webhook_days: Days that deliveries to webhooks are kept once they are over.
     """
 
     listen: str
@@ -39,3 +44,7 @@ class Settings:
     event_rows: int = 200_000
     sighting_days: float = 30
     telemetry_days: float = 30
+    webhook_networks: str = ""
+    webhook_http: bool = False
+    webhook_ca_file: Path | None = None
+    webhook_days: float = 7

@@ -16,7 +16,9 @@ from deploy.envoy.edge import EdgeSettings, envoy_command, write_edge
 
 _CLIENT_VARIABLES = ("DFIP_TOKEN", "DFIP_TOKEN_FILE", "DFIP_SERVER", "DFIP_DATA_DIR", "DFIP_DEBUG")
 _DATABASE_VARIABLE = "DFIP_DATABASE_URL"
-_FOLDER_VARIABLES = {"DFIP_CACHE_DIR", "DFIP_MODEL_DIR", "XDG_CACHE_HOME"}
+_FOLDER_VARIABLES = {
+    "DFIP_CACHE_DIR", "DFIP_MODEL_DIR", "DFIP_WEBHOOK_CA_FILE", "XDG_CACHE_HOME",
+}  # fmt: skip
 _ROOMS_BEHIND_THE_EDGE = ("control_plane", "identity_index", "camera_manager")
 _MANAGER_STOP_S = 6.5
 """Its workers report what they hold before they end."""

@@ -26,14 +26,16 @@ async def event_messages(session: AsyncSession, rows: Sequence[EventRow]) -> lis
     return events
 
 
-def event_json(event: event_pb2.Event) -> str:
-    """Return an event as one line of JSON, with the contract's own key names."""
-    return json.dumps(
-        MessageToDict(
-            event, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        ),
-        separators=(",", ":"),
+def event_object(event: event_pb2.Event) -> dict[str, Any]:
+    """Return an event as JSON has it, with the contract's own key names."""
+    return MessageToDict(
+        event, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+
+
+def event_json(event: event_pb2.Event) -> str:
+    """Return an event as one line of JSON."""
+    return json.dumps(event_object(event), separators=(",", ":"))
 
 
 def _event_message(row: EventRow) -> event_pb2.Event:
