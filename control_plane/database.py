@@ -19,7 +19,13 @@ from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from control_plane.engines.port import CommitUnknown, DatabaseBusy, DatabaseUnavailable, Engine
+from control_plane.engines.port import (
+    CommitUnknown,
+    DatabaseBusy,
+    DatabaseUnavailable,
+    Engine,
+    KeyRingStale,
+)
 from control_plane.engines.sessions import FinishingSession
 from control_plane.events.tables import EventRow
 from service_runtime.clock import Clock
@@ -120,6 +126,14 @@ class Transaction:
         )
 
 
+async def _nothing_to_check(_: Transaction) -> None:
+    """Let every transaction commit."""
+
+
+async def _nothing_to_read() -> None:
+    """Know everything already."""
+
+
 class Database:
     """The store of the control plane. ``open`` it before use and ``close`` it after."""
 
@@ -130,7 +144,22 @@ class Database:
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
+        self._check_keys: Callable[[Transaction], Awaitable[None]] = _nothing_to_check
+        self._read_keys: Callable[[], Awaitable[None]] = _nothing_to_read
         self.committed = Broadcast()
+
+    def guard_keys(
+        self,
+        check: Callable[[Transaction], Awaitable[None]],
+        read_again: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Have the keys checked that a transaction sealed with, just before it commits.
+
+        Args:
+            check: Holds the keys until the commit; raises ``KeyRingStale`` where one is gone.
+            read_again: What ``transact`` does about that before it repeats the step.
+        """
+        self._check_keys, self._read_keys = check, read_again
 
     async def open(self) -> None:
         """Make what is needed; connections are made when they are used.
@@ -163,6 +192,7 @@ class Database:
             tx = Transaction(session, self._engine, self._clock.now())
             try:
                 yield tx
+                await self._check_keys(tx)
                 await tx.finish()
                 await self._commit(session)
             finally:
@@ -181,6 +211,10 @@ class Database:
             try:
                 async with self.write() as tx:
                     return await step(tx)
+            except KeyRingStale:
+                if tries == _TRIES:
+                    raise
+                await self._read_keys()
             except (DatabaseBusy, IntegrityError) as error:
                 cause = error if isinstance(error, DBAPIError) else error.__cause__
                 repeatable = isinstance(cause, DBAPIError) and self._engine.is_repeatable(cause)

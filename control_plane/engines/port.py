@@ -27,6 +27,10 @@ class DatabaseBusy(Unavailable):
         super().__init__("DATABASE_BUSY", "The database is busy; try again soon.")
 
 
+class KeyRingStale(DatabaseBusy):
+    """Another replica changed the keys meanwhile; nothing was written. Read the ring again."""
+
+
 class CommitUnknown(DatabaseUnavailable):
     """The connection broke during the commit: it is there or it is not, as a whole."""
 
