@@ -94,7 +94,7 @@ class MasterKeyFile:
         try:
             keys = [_parse(line) for line in content.decode("ascii").splitlines()]
             if len({key.number for key in keys}) != len(keys) or len(content) > _LARGEST_FILE:
-                raise ValueError  # noqa: TRY301 - one sentence for every damage
+                raise ValueError
         except ValueError:
             raise VaultError(f"{self.path} is not a key file; restore it.") from None
         if not keys:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import LargeBinary, bindparam, func, select, update
+from sqlalchemy import Function, LargeBinary, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -75,7 +75,7 @@ class Place:
             statement, [{"at": row_id, "sealed_anew": value} for row_id, value in values]
         )
 
-    def _header(self) -> Any:
+    def _header(self) -> Function[bytes]:
         return func.substr(self.value, 1, HEADER_BYTES, type_=LargeBinary())
 
 

@@ -75,6 +75,4 @@ class _Step:
                 _log.error("keys.value_unreadable", **where)
         if fresh:
             await place.replace(tx.session, fresh)
-        return _Done(
-            resealed=len(fresh), unreadable=unreadable, last=rows[-1][0] if rows else ""
-        )
+        return _Done(resealed=len(fresh), unreadable=unreadable, last=rows[-1][0] if rows else "")

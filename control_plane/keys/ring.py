@@ -1,4 +1,4 @@
-"""The ring of data keys: kept in the database, wrapped by the master key, the same for all replicas.
+"""The ring of data keys: in the database, wrapped by the master key, the same for all replicas.
 
 Life of a key: ``published`` (every replica can read it), ``sealing`` (new values get it),
 ``retired`` (it only opens), and gone, once nothing is sealed with it. A replica that has not heard

@@ -131,13 +131,15 @@ class SigningKeys:
             await tx.session.execute(delete(SigningKeyRow).where(ended))
         _log.info("keys.signing_key_ended")
 
-    async def promise(self, until: datetime) -> None:
-        """Have the signing key verify until then; for tokens that live longer than 30 days."""
+    async def promise(self, key_id: str, until: datetime) -> None:
+        """Have a key verify until then; for tokens that live longer than 30 days."""
 
         async def keep(tx: Transaction) -> None:
-            for row in await _rows(tx.session, lock=True):
-                if row.state == SIGNING:
-                    row.promised_until = max(until + _LEEWAY, row.promised_until or until)
+            row = await tx.session.get(SigningKeyRow, key_id, with_for_update=True)
+            if row is not None:  # else its tokens were revoked
+                row.promised_until = max(until + _LEEWAY, row.promised_until or until)
+                if row.ends_at is not None:
+                    row.ends_at = max(row.ends_at, row.promised_until)
 
         if until > self._issuer.now() + USUAL_LIFETIME:
             await self._database.transact(keep)
