@@ -27,6 +27,8 @@ from control_plane.events.feed import ChangeFeed
 from control_plane.events.servicer import EventServicer
 from control_plane.gateway.servicer import WorkerGatewayServicer
 from control_plane.gateway.switchboard import Switchboard
+from control_plane.leases.servicer import LeaseServicer
+from control_plane.leases.store import LeaseStore
 from control_plane.outages import outliving_outages
 from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
@@ -55,6 +57,8 @@ from dfip.control_plane.v1 import (
     control_plane_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    lease_service_pb2,
+    lease_service_pb2_grpc,
     person_service_pb2,
     person_service_pb2_grpc,
     sighting_service_pb2,
@@ -275,6 +279,11 @@ class ControlPlane:
                 TelemetryServicer(
                     ingest=telemetry, store=TelemetryStore(self.database), clock=self._clock
                 ),
+            ),
+            Binding.of(
+                lease_service_pb2,
+                lease_service_pb2_grpc,
+                LeaseServicer(LeaseStore(self.database), self._clock),
             ),
             Binding.of(
                 token_service_pb2,
