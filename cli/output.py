@@ -1,8 +1,8 @@
 """How results are shown: a table on a terminal, tab-separated lines in a pipe, JSON on request.
 
 A pipe gets full values, one record a line, without a heading or a box, so that `cut` and `awk` work
-on it; a terminal gets what a person wants to see. Data goes to standard output and nothing else
-does.
+on it; a terminal gets what a person wants to see; `-o` overrules both. Data goes to standard output
+and nothing else does. `cli.client.watching` prints what changes.
 """
 
 import json
@@ -13,6 +13,9 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+
+from cli.failures import ReaderGone
+from cli.forms import Form
 
 T = TypeVar("T")
 
@@ -44,19 +47,30 @@ class Output:
     """Prints results on standard output.
 
     Args:
-        as_json: whether the caller asked for JSON.
+        as_json: whether the caller asked for JSON by its short name.
+        form: what the caller asked for; None is a table on a terminal, and else tab-separated.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
-        self.as_json = as_json
+    def __init__(self, *, as_json: bool = False, form: Form | None = None) -> None:
+        self._asked = form or (Form.JSON if as_json else None)
+
+    @property
+    def form(self) -> Form:
+        """Return how things are printed."""
+        return self._asked or (Form.TABLE if sys.stdout.isatty() else Form.TSV)
+
+    @property
+    def as_json(self) -> bool:
+        """Tell whether a program reads it as JSON, and wants nothing beside."""
+        return self.form.is_json
 
     def listing(
         self, items: Sequence[T], columns: Sequence[Column[T]], *, empty: str = "Nothing yet."
     ) -> None:
         """Print many things: a JSON array, a table, or a line each."""
-        if self.as_json:
+        if self.form is Form.JSON:
             self._json([to_json(item) for item in items])
-        elif not sys.stdout.isatty():
+        elif self.form is not Form.TABLE:
             for item in items:
                 self.line(item, columns)
         elif not items:
@@ -74,16 +88,16 @@ class Output:
         """Print one thing of a stream in one line: JSON, values, or a sentence for people."""
         if self.as_json:
             _print(json.dumps(to_json(item), ensure_ascii=False))
-        elif sentence is not None and sys.stdout.isatty():
+        elif sentence is not None and self.form is Form.TABLE:
             _print(sentence(item))
         else:
             _print("\t".join(column.value(item).translate(_ESCAPES) for column in columns))
 
     def record(self, item: T, columns: Sequence[Column[T]]) -> None:
         """Print one thing: a JSON object, a line of values, or `title: value` lines."""
-        if self.as_json:
+        if self.form is Form.JSON:
             self._json(to_json(item))
-        elif not sys.stdout.isatty():
+        elif self.form is not Form.TABLE:
             self.line(item, columns)
         else:
             width = max(len(column.title) for column in columns) + 2
@@ -98,7 +112,8 @@ class Output:
             _print(text)
 
     def _json(self, value: object) -> None:
-        _print(json.dumps(value, indent=2, ensure_ascii=False))
+        indent = 2 if self.form is Form.JSON else None
+        _print(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def to_json(item: object) -> object:
@@ -111,7 +126,10 @@ def to_json(item: object) -> object:
 
 
 def _print(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - this is the place for it
+    try:
+        print(text, flush=True)  # noqa: T201 - this is the place for it
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def _print_table(items: Sequence[T], columns: Sequence[Column[T]]) -> None:
@@ -128,16 +146,20 @@ def _print_table(items: Sequence[T], columns: Sequence[Column[T]]) -> None:
     inline = [c for c in columns if any(c.text(item) != "-" for item in items)]
     widths = [_widest(items, column, cell_len) for column in inline]
     aside: list[Column[T]] = []
-    if sum(widths) + len(_GAP) * (len(widths) - 1) > console.width:
+    wide = sum(widths) + len(_GAP) * (len(widths) - 1)
+    if sys.stdout.isatty() and wide > console.width:
         aside = [column for column in inline if column.aside]
         inline = [column for column in inline if not column.aside]
         widths = [_widest(items, column, cell_len) for column in inline]
-    console.print(Text(row(column.title for column in inline), style="bold"))
-    for item in items:
-        console.print(Text(row(column.text(item) for column in inline)))
-        if aside:
-            below = _GAP.join(f"{column.title} {column.text(item)}" for column in aside)
-            console.print(Text(f"{_GAP}{below}", style="dim"))
+    try:
+        console.print(Text(row(column.title for column in inline), style="bold"))
+        for item in items:
+            console.print(Text(row(column.text(item) for column in inline)))
+            if aside:
+                below = _GAP.join(f"{column.title} {column.text(item)}" for column in aside)
+                console.print(Text(f"{_GAP}{below}", style="dim"))
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def _widest(items: Iterable[T], column: Column[T], length: Callable[[str], int]) -> int:

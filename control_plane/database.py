@@ -10,16 +10,22 @@ says how). After each commit ``Database.committed`` wakes whoever follows the fe
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import Table, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from control_plane.engines.port import CommitUnknown, DatabaseBusy, DatabaseUnavailable, Engine
+from control_plane.engines.port import (
+    CommitUnknown,
+    DatabaseBusy,
+    DatabaseUnavailable,
+    Engine,
+    Partition,
+)
 from control_plane.engines.sessions import FinishingSession
 from control_plane.events.tables import EventRow
 from service_runtime.clock import Clock
@@ -92,6 +98,15 @@ class Transaction:
         )
         # what fails, fails here, where the caller knows what it did
         await self.session.flush()
+
+    async def insert_rows(
+        self, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Write many rows, tuples in the order of ``columns``, as fast as the engine can.
+
+        Values go to the driver as they are. Do something else in the transaction before.
+        """
+        await self._engine.insert_rows(self.session, table, columns, rows)
 
     async def number_events(self) -> int:
         """Write the events so far, and return the sequence number of the last.
@@ -186,6 +201,26 @@ class Database:
                 repeatable = isinstance(cause, DBAPIError) and self._engine.is_repeatable(cause)
                 if tries == _TRIES or not repeatable:
                     raise
+
+    @property
+    def has_partitions(self) -> bool:
+        """Whether large tables lie in partitions."""
+        return self._engine.has_partitions
+
+    async def add_partitions(self, table: Table, partitions: Sequence[Partition]) -> None:
+        """Make the partitions that are not there yet; nothing where tables are whole."""
+        if self._engine.has_partitions and partitions:
+            async with self.write() as tx:
+                await self._engine.add_partitions(tx.session, table, partitions)
+
+    async def partition_names(self, table: Table) -> list[str]:
+        """Return the names of a table's partitions, also of those that are being dropped."""
+        async with self.read() as session:
+            return await self._engine.partition_names(session, table)
+
+    async def drop_partitions(self, table: Table, names: Sequence[str]) -> int:
+        """Drop partitions while others read and write the rest; return how many went now."""
+        return await self._engine.drop_partitions(table, names) if names else 0
 
     async def prepare_migration(self, tx: Transaction) -> None:
         """Let one process at a time migrate, for as long as it takes."""

@@ -41,6 +41,7 @@ class Retention:
 
     async def once(self) -> None:
         """Remove what is too old now, a little at a time, so that writers need not wait."""
+        await self._telemetry.prepare(self._clock.now())
         events = await compact(
             self._database,
             older_than=timedelta(days=self._settings.event_days),
@@ -58,7 +59,7 @@ class Retention:
             await self._remover.drain()
         now = self._clock.now()
         samples = await self._telemetry.remove_old(
-            now - timedelta(days=self._settings.telemetry_days)
+            now - timedelta(days=self._settings.telemetry_days), now=now
         )
         await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
         async with self._database.write() as tx:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import run
-from cli.options import FLAG, AsJson, Server, TokenFile
+from cli.options import FLAG, AsJson, OutputForm, Server, TokenFile
 
 _LISTED = 20
 
@@ -36,6 +36,7 @@ def sightings(
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Show who was seen, newest first.
 
@@ -47,7 +48,7 @@ def sightings(
     from cli.output import Output
     from cli.talk import Talk
 
-    access, output = find_access(server, token_file), Output(as_json=as_json)
+    access, output = find_access(server, token_file), Output(as_json=as_json, form=form)
     if follow:
         work = follow_sightings(access, output, Talk(), camera=camera, person=person, limit=limit)
     else:

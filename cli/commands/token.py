@@ -7,7 +7,7 @@ import typer
 
 from cli.commands.running import run
 from cli.failures import CommandFailed, ExitCode
-from cli.options import AsJson, Server, TokenFile
+from cli.options import AsJson, OutputForm, Server, TokenFile
 
 app = typer.Typer(no_args_is_help=True, help="Make tokens.")
 
@@ -42,6 +42,7 @@ def issue(
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Print a new token, alone, on standard output."""
     from cli.client.access import find_access
@@ -59,7 +60,7 @@ def issue(
     run(
         issue_token(
             find_access(server, token_file),
-            Output(as_json=as_json),
+            Output(as_json=as_json, form=form),
             Talk(),
             role=role.value,
             camera=camera,
