@@ -5,6 +5,7 @@ way round: streams are ended first, so that watchers and workers connect again a
 that run get a moment, then the database is closed.
 """
 
+import contextlib
 import functools
 import sqlite3
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.audit.trail import DatabaseTrail
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import BlobRemover
 from control_plane.cameras.registry import CameraRegistry
@@ -20,7 +22,7 @@ from control_plane.cameras.watch import CameraWatch
 from control_plane.data_dir import MASTER_KEY_FILE, DataDir, DataDirInUse
 from control_plane.database import Database
 from control_plane.encryption import Vault, VaultError
-from control_plane.engines.port import DatabaseUnavailable, Engine
+from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable, Engine
 from control_plane.engines.postgres import PostgresEngine
 from control_plane.engines.sqlite import SqliteEngine
 from control_plane.events.feed import ChangeFeed
@@ -110,6 +112,7 @@ class ControlPlane:
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
+        self._trail = DatabaseTrail(self.database, clock)
         self._telemetry_line = GroupCommit(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
@@ -128,6 +131,7 @@ class ControlPlane:
             clock=clock,
             reflection=settings.reflection,
             reflected=_REFLECTED_ELSEWHERE,
+            trail=self._trail,
             max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
         )
         self.retention = Retention(self.database, self._remover, clock, settings)
@@ -191,6 +195,7 @@ class ControlPlane:
             ("known-cameras", functools.partial(self._known_cameras.run, cameras_after)),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
+            ("audit-refusals", self._trail.run),
         ):
             lifecycle.spawn(name, outliving_outages(name, work, self._clock))
         lifecycle.spawn("telemetry-commit", self._telemetry_line.run())
@@ -205,6 +210,8 @@ class ControlPlane:
             Unavailable("SERVICE_STOPPING", "The service restarts; connect again.")
         )
         await self._server.stop(grace_s=2)
+        with contextlib.suppress(DatabaseUnavailable, DatabaseBusy):
+            await self._trail.flush()
 
     @property
     def _database_name(self) -> str:

@@ -99,8 +99,10 @@ class CameraRegistry:
                 )
                 if earlier is not None:
                     self._check_repeat(earlier, request_digest)
+                    tx.audit_object("camera", earlier.id)
                     return earlier, await tx.session.get_one(CameraRuntimeRow, earlier.id)
             camera_id = new_id()
+            tx.audit_object("camera", camera_id)
             row = CameraRow(
                 id=camera_id,
                 name=camera.name,
@@ -228,6 +230,7 @@ class CameraRegistry:
                 epoch=runtime.epoch,
             )
             runtime.token_id = token.token_id
+            tx.audit_object("token", token.token_id)
             pending = Observation(
                 worker_status="pending",
                 health_status="unknown",
