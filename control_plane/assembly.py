@@ -31,6 +31,8 @@ from control_plane.events.feed import ChangeFeed
 from control_plane.events.servicer import EventServicer
 from control_plane.gateway.servicer import WorkerGatewayServicer
 from control_plane.gateway.switchboard import Switchboard
+from control_plane.leases.servicer import LeaseServicer
+from control_plane.leases.store import LeaseStore
 from control_plane.outages import outliving_outages
 from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
@@ -61,6 +63,8 @@ from dfip.control_plane.v1 import (
     control_plane_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    lease_service_pb2,
+    lease_service_pb2_grpc,
     person_service_pb2,
     person_service_pb2_grpc,
     sighting_service_pb2,
@@ -295,6 +299,11 @@ class ControlPlane:
                 audit_service_pb2,
                 audit_service_pb2_grpc,
                 AuditServicer(AuditStore(self.database)),
+            ),
+            Binding.of(
+                lease_service_pb2,
+                lease_service_pb2_grpc,
+                LeaseServicer(LeaseStore(self.database), self._clock),
             ),
             Binding.of(
                 token_service_pb2,

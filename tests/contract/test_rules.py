@@ -14,6 +14,7 @@ from tests.contract.services import SERVICES
 
 METHODS: list[Any] = [method for binding in SERVICES for method in binding.descriptor.methods]
 REPEATED_BY_NOBODY = {
+    "AcquireLease",
     "AddFace",
     "Connect",
     "CreateCamera",
