@@ -4,7 +4,9 @@
 to change anything. It hands out a ``Transaction``, whose ``append_event`` puts a row into the
 change feed, so that a change and its event are there together or not at all. Events are written at
 the end of their transaction, in the order in which transactions commit (``engines/postgres.py``
-says how). After each commit ``Database.committed`` wakes whoever follows the feed
+says how). In the same way the audit row of the call that changes something
+(``service_runtime.audit``) is written by its first transaction, whatever the call does. After each
+commit ``Database.committed`` wakes whoever follows the feed
 (``control_plane.events.feed``).
 """
 
@@ -19,6 +21,7 @@ from sqlalchemy import Table, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from control_plane.audit.tables import audit_row
 from control_plane.engines.port import (
     CommitUnknown,
     DatabaseBusy,
@@ -28,6 +31,7 @@ from control_plane.engines.port import (
 )
 from control_plane.engines.sessions import FinishingSession
 from control_plane.events.tables import EventRow
+from service_runtime.audit import AuditedCall, AuditObject, current_change
 from service_runtime.clock import Clock
 
 T = TypeVar("T")
@@ -61,6 +65,18 @@ class Transaction:
         self.has_events = False
         self._engine = engine
         self._pending: list[EventRow] = []
+        self._audit_object: AuditObject | None = None
+
+    def audit_object(self, kind: str, id_: str) -> None:
+        """Say what the change is about, where the request cannot: what it made, for instance.
+
+        Only in the first transaction of a call, which writes its audit row.
+        """
+        self._audit_object = AuditObject(kind=kind, id=id_)
+
+    def add_audit_row(self, call: AuditedCall) -> None:
+        """Have the row of a call written with this transaction."""
+        self.session.add(audit_row(call, at=self.now, made=self._audit_object))
 
     async def append_event(
         self,
@@ -178,8 +194,13 @@ class Database:
             tx = Transaction(session, self._engine, self._clock.now())
             try:
                 yield tx
+                call = current_change()
+                if call is not None:
+                    tx.add_audit_row(call)
                 await tx.finish()
                 await self._commit(session)
+                if call is not None:
+                    call.written = True
             finally:
                 # also when cancelled: the commit may have happened, and a hint costs nothing
                 if tx.has_events:

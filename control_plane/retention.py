@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
+from control_plane.audit.removal import remove_audit_rows
 from control_plane.blobs.removal import BlobRemover
 from control_plane.database import Database
 from control_plane.events.compaction import compact
@@ -64,6 +65,11 @@ class Retention:
         await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
         async with self._database.write() as tx:
             await forget_erased(tx, now - _ERASED_SIGHTINGS)
+        await remove_audit_rows(
+            self._database,
+            before=now - timedelta(days=self._settings.audit_days),
+            refusals=self._settings.audit_refusals,
+        )
         if events or sightings or samples:
             _log.info(
                 "retention.removed", events=events, sightings=sightings, telemetry_samples=samples

@@ -12,9 +12,11 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, select
 
+import control_plane.audit.tables
 import control_plane.blobs.tables
 import control_plane.cameras.tables
 import control_plane.events.tables
+import control_plane.leases.tables
 import control_plane.people.tables
 import control_plane.runtime.tables
 import control_plane.sightings.tables

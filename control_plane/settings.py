@@ -24,6 +24,8 @@ class Settings:
         event_rows: Events that it holds at most.
         sighting_days: Days that sightings and their pictures are kept.
         telemetry_days: Days that telemetry is kept.
+        audit_days: Days that audit rows are kept.
+        audit_refusals: Rows of refused calls that it holds at most.
     """
 
     listen: str
@@ -39,3 +41,5 @@ class Settings:
     event_rows: int = 200_000
     sighting_days: float = 30
     telemetry_days: float = 30
+    audit_days: float = 3 * 365
+    audit_refusals: int = 500_000
