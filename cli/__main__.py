@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli.commands import camera, keys, person, token
+from cli.commands import audit, camera, keys, person, token
 from cli.commands.demo import demo
 from cli.commands.sightings import sightings
 from cli.commands.status import status
@@ -43,6 +43,7 @@ app.command()(sightings)
 app.command()(status)
 app.add_typer(token.app, name="token")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,8 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.admin.servicer import AdminServicer
+from control_plane.audit.servicer import AuditServicer
+from control_plane.audit.store import AuditStore
 from control_plane.audit.trail import DatabaseTrail
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import BlobRemover
@@ -34,6 +36,8 @@ from control_plane.keys.keeper import KeyKeeper
 from control_plane.keys.master import MasterKeyFile
 from control_plane.keys.ring import DataKeys
 from control_plane.keys.signing import SigningKeys
+from control_plane.leases.servicer import LeaseServicer
+from control_plane.leases.store import LeaseStore
 from control_plane.outages import outliving_outages
 from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
@@ -61,10 +65,14 @@ from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     control_plane_service_pb2,
     control_plane_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    lease_service_pb2,
+    lease_service_pb2_grpc,
     person_service_pb2,
     person_service_pb2_grpc,
     sighting_service_pb2,
@@ -163,6 +171,10 @@ class ControlPlane:
     def keys(self) -> KeyKeeper:
         """What rotates keys."""
         return self._keys
+
+    async def flush_audit(self) -> None:
+        """Write down the refused calls that were only counted so far."""
+        await self._trail.flush()
 
     async def start(self, lifecycle: Lifecycle) -> None:
         """Make everything ready, then serve.
@@ -317,6 +329,16 @@ class ControlPlane:
                 TelemetryServicer(
                     ingest=telemetry, store=TelemetryStore(self.database), clock=self._clock
                 ),
+            ),
+            Binding.of(
+                audit_service_pb2,
+                audit_service_pb2_grpc,
+                AuditServicer(AuditStore(self.database)),
+            ),
+            Binding.of(
+                lease_service_pb2,
+                lease_service_pb2_grpc,
+                LeaseServicer(LeaseStore(self.database), self._clock),
             ),
             Binding.of(
                 token_service_pb2,

@@ -17,6 +17,7 @@ import control_plane.blobs.tables
 import control_plane.cameras.tables
 import control_plane.events.tables
 import control_plane.keys.tables
+import control_plane.leases.tables
 import control_plane.people.tables
 import control_plane.runtime.tables
 import control_plane.sightings.tables
