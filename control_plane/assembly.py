@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.audit.servicer import AuditServicer
+from control_plane.audit.store import AuditStore
 from control_plane.audit.trail import DatabaseTrail
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import BlobRemover
@@ -29,6 +31,8 @@ from control_plane.events.feed import ChangeFeed
 from control_plane.events.servicer import EventServicer
 from control_plane.gateway.servicer import WorkerGatewayServicer
 from control_plane.gateway.switchboard import Switchboard
+from control_plane.leases.servicer import LeaseServicer
+from control_plane.leases.store import LeaseStore
 from control_plane.outages import outliving_outages
 from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
@@ -53,10 +57,14 @@ from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
 from control_plane.tokens.servicer import TokenServicer
 from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     control_plane_service_pb2,
     control_plane_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    lease_service_pb2,
+    lease_service_pb2_grpc,
     person_service_pb2,
     person_service_pb2_grpc,
     sighting_service_pb2,
@@ -141,6 +149,10 @@ class ControlPlane:
     def issuer(self) -> TokenIssuer:
         """What mints tokens."""
         return self._issuer
+
+    async def flush_audit(self) -> None:
+        """Write down the refused calls that were only counted so far."""
+        await self._trail.flush()
 
     async def start(self, lifecycle: Lifecycle) -> None:
         """Make everything ready, then serve.
@@ -282,6 +294,16 @@ class ControlPlane:
                 TelemetryServicer(
                     ingest=telemetry, store=TelemetryStore(self.database), clock=self._clock
                 ),
+            ),
+            Binding.of(
+                audit_service_pb2,
+                audit_service_pb2_grpc,
+                AuditServicer(AuditStore(self.database)),
+            ),
+            Binding.of(
+                lease_service_pb2,
+                lease_service_pb2_grpc,
+                LeaseServicer(LeaseStore(self.database), self._clock),
             ),
             Binding.of(
                 token_service_pb2,
