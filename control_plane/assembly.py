@@ -5,6 +5,7 @@ way round: streams are ended first, so that watchers and workers connect again a
 that run get a moment, then the database is closed.
 """
 
+import contextlib
 import functools
 import sqlite3
 from collections.abc import Sequence
@@ -12,6 +13,10 @@ from collections.abc import Sequence
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.admin.servicer import AdminServicer
+from control_plane.audit.servicer import AuditServicer
+from control_plane.audit.store import AuditStore
+from control_plane.audit.trail import DatabaseTrail
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import BlobRemover
 from control_plane.cameras.registry import CameraRegistry
@@ -20,13 +25,19 @@ from control_plane.cameras.watch import CameraWatch
 from control_plane.data_dir import MASTER_KEY_FILE, DataDir, DataDirInUse
 from control_plane.database import Database
 from control_plane.encryption import Vault, VaultError
-from control_plane.engines.port import DatabaseUnavailable, Engine
+from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable, Engine
 from control_plane.engines.postgres import PostgresEngine
 from control_plane.engines.sqlite import SqliteEngine
 from control_plane.events.feed import ChangeFeed
 from control_plane.events.servicer import EventServicer
 from control_plane.gateway.servicer import WorkerGatewayServicer
 from control_plane.gateway.switchboard import Switchboard
+from control_plane.keys.keeper import KeyKeeper
+from control_plane.keys.master import MasterKeyFile
+from control_plane.keys.ring import DataKeys
+from control_plane.keys.signing import SigningKeys
+from control_plane.leases.servicer import LeaseServicer
+from control_plane.leases.store import LeaseStore
 from control_plane.outages import outliving_outages
 from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
@@ -47,8 +58,9 @@ from control_plane.telemetry.known_cameras import KnownCameras
 from control_plane.telemetry.servicer import TelemetryServicer
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tokens.bootstrap import TokenBootstrap
-from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
+from control_plane.tokens.issuer import TokenIssuer
 from control_plane.tokens.servicer import TokenServicer
+from control_plane.tokens.signing_file import SigningFile, SigningKeyError
 from control_plane.webhooks.courier import Courier
 from control_plane.webhooks.deliveries import DeliveryStore
 from control_plane.webhooks.fan_out import FanOut
@@ -60,10 +72,16 @@ from control_plane.webhooks.store import WebhookStore
 from control_plane.webhooks.url import receiver_policy
 from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     control_plane_service_pb2,
     control_plane_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    lease_service_pb2,
+    lease_service_pb2_grpc,
     person_service_pb2,
     person_service_pb2_grpc,
     sighting_service_pb2,
@@ -104,8 +122,8 @@ class ControlPlane:
         self._settings = settings
         self._clock = clock
         self._data = DataDir(settings.data_dir)
-        self._vault = Vault(self._data.keys / MASTER_KEY_FILE)
-        self._issuer = TokenIssuer(self._data.keys, clock)
+        self._vault = Vault()
+        self._issuer = TokenIssuer(clock)
         self._tokens = TokenBootstrap(
             self._issuer,
             clock,
@@ -114,9 +132,14 @@ class ControlPlane:
             jwks_file=settings.jwks_file,
         )
         self.database = Database(self._engine(), clock)
+        self._signing_keys = SigningKeys(
+            self.database, self._vault, self._issuer, SigningFile(self._data.keys)
+        )
+        self._keys = self._key_keeper()
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
+        self._trail = DatabaseTrail(self.database, clock)
         self._telemetry_line = GroupCommit(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
@@ -141,6 +164,7 @@ class ControlPlane:
             clock=clock,
             reflection=settings.reflection,
             reflected=_REFLECTED_ELSEWHERE,
+            trail=self._trail,
             max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
         )
         self.retention = Retention(self.database, self._remover, clock, settings)
@@ -155,6 +179,20 @@ class ControlPlane:
         """What mints tokens."""
         return self._issuer
 
+    @property
+    def vault(self) -> Vault:
+        """What seals values."""
+        return self._vault
+
+    @property
+    def keys(self) -> KeyKeeper:
+        """What rotates keys."""
+        return self._keys
+
+    async def flush_audit(self) -> None:
+        """Write down the refused calls that were only counted so far."""
+        await self._trail.flush()
+
     async def start(self, lifecycle: Lifecycle) -> None:
         """Make everything ready, then serve.
 
@@ -166,12 +204,10 @@ class ControlPlane:
         try:
             self._data.open()
             lifecycle.stack.callback(self._data.close)
-            self._vault.load()
-            self._issuer.ensure_keys()
-            await self._tokens.write()
             await self.database.open()
             lifecycle.stack.push_async_callback(self.database.close)
             await migrate(self.database)
+            await self._keys.open()
         except DatabaseUnavailable as error:
             raise StartError(
                 "cannot connect to the database of DFIP_DATABASE_URL; check that the server runs,"
@@ -206,6 +242,8 @@ class ControlPlane:
             ("known-cameras", functools.partial(self._known_cameras.run, cameras_after)),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
+            ("keys", self._keys.run),
+            ("audit-refusals", self._trail.run),
             ("webhook-fan-out", self._fan_out.run),
             ("webhook-courier", courier.run),
         ):
@@ -222,6 +260,8 @@ class ControlPlane:
             Unavailable("SERVICE_STOPPING", "The service restarts; connect again.")
         )
         await self._server.stop(grace_s=2)
+        with contextlib.suppress(DatabaseUnavailable, DatabaseBusy):
+            await self._trail.flush()
 
     @property
     def _database_name(self) -> str:
@@ -248,6 +288,20 @@ class ControlPlane:
             sender=Sender(self._receivers, self._resolver, self._clock, tls),
             changed=self._webhooks.changed,
             clock=self._clock,
+        )
+
+    def _key_keeper(self) -> KeyKeeper:
+        file = MasterKeyFile(self._settings.master_key_file or self._data.keys / MASTER_KEY_FILE)
+        return KeyKeeper(
+            database=self.database,
+            vault=self._vault,
+            tokens=self._tokens,
+            data=DataKeys(self.database, self._vault, file),
+            signing=self._signing_keys,
+            file=file,
+            clock=self._clock,
+            shared=self._settings.database_url is not None,
+            own_file=self._settings.master_key_file is None,
         )
 
     def _bindings(self) -> Sequence[Binding]:
@@ -313,9 +367,26 @@ class ControlPlane:
                 ),
             ),
             Binding.of(
+                audit_service_pb2,
+                audit_service_pb2_grpc,
+                AuditServicer(AuditStore(self.database)),
+            ),
+            Binding.of(
+                lease_service_pb2,
+                lease_service_pb2_grpc,
+                LeaseServicer(LeaseStore(self.database), self._clock),
+            ),
+            Binding.of(
                 token_service_pb2,
                 token_service_pb2_grpc,
-                TokenServicer(issuer=self._issuer, database=self.database),
+                TokenServicer(
+                    issuer=self._issuer, database=self.database, signing=self._signing_keys
+                ),
+            ),
+            Binding.of(
+                admin_service_pb2,
+                admin_service_pb2_grpc,
+                AdminServicer(keys=self._keys),
             ),
             Binding.of(
                 webhook_service_pb2,

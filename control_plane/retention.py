@@ -6,6 +6,7 @@ Events, sightings, telemetry, and what is over of webhooks.
 from datetime import timedelta
 from typing import Final
 
+from control_plane.audit.removal import remove_audit_rows
 from control_plane.blobs.removal import BlobRemover
 from control_plane.database import Database
 from control_plane.events.compaction import compact
@@ -45,6 +46,7 @@ class Retention:
 
     async def once(self) -> None:
         """Remove what is too old now, a little at a time, so that writers need not wait."""
+        await self._telemetry.prepare(self._clock.now())
         events = await compact(
             self._database,
             older_than=timedelta(days=self._settings.event_days),
@@ -62,7 +64,7 @@ class Retention:
             await self._remover.drain()
         now = self._clock.now()
         samples = await self._telemetry.remove_old(
-            now - timedelta(days=self._settings.telemetry_days)
+            now - timedelta(days=self._settings.telemetry_days), now=now
         )
         await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
         async with self._database.write() as tx:
@@ -70,6 +72,11 @@ class Retention:
         await forget_old_secrets(self._database, now)
         deliveries = await remove_old_deliveries(
             self._database, now, keep=timedelta(days=self._settings.webhook_days)
+        )
+        await remove_audit_rows(
+            self._database,
+            before=now - timedelta(days=self._settings.audit_days),
+            refusals=self._settings.audit_refusals,
         )
         if events or sightings or samples or deliveries:
             _log.info(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, DataDir, HttpPort
+from cli.options import AsJson, DataDir, HttpPort, OutputForm
 from cli.places import DEFAULT_PORT, default_data_dir
 
 
@@ -25,9 +25,17 @@ def up(
         ),
     ] = None,
     pack: Annotated[str, typer.Option(metavar="NAME", help="Model pack.")] = "builtin",
+    telemetry_apart: Annotated[
+        bool,
+        typer.Option(
+            "--telemetry-apart", help="Run telemetry as a process of its own (PostgreSQL only)."
+        ),
+    ] = False,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Run all of DFIP on this machine, in the foreground."""
+    from cli.output import Output
     from cli.supervisor.foreground import run_in_foreground
     from cli.supervisor.site import SiteWish
 
@@ -38,6 +46,7 @@ def up(
             http_port=DEFAULT_PORT if http_port is None else http_port,
             media_root=media_root,
             pack_id=pack,
+            telemetry_apart=telemetry_apart,
         ),
-        as_json=as_json,
+        Output(as_json=as_json, form=form),
     )

@@ -23,9 +23,11 @@ from sqlalchemy import select, update
 
 from control_plane.database import Broadcast, Database, Transaction
 from control_plane.encryption import VaultError
-from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable
-from control_plane.events.mapping import event_messages, event_object
-from control_plane.events.tables import EventRow, FeedRow
+from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable, KeyRingStale
+from control_plane.events.mapping import event_message, event_object
+from control_plane.events.model import FeedEvent
+from control_plane.events.reading import events_again
+from control_plane.events.tables import FeedRow
 from control_plane.webhooks import model
 from control_plane.webhooks.cloud_event import event_body, make_test_body
 from control_plane.webhooks.schedule import Attempt, Verdict, judge
@@ -183,7 +185,7 @@ class Courier:
     async def _deliver(self, claim: Claim) -> None:
         try:
             attempt = await self._attempt(claim)
-        except (DatabaseUnavailable, DatabaseBusy):
+        except (DatabaseUnavailable, DatabaseBusy, KeyRingStale):
             return  # nothing was sent; the lease ends, and it is tried again
         except Exception as error:  # noqa: BLE001 - a task's root: a defect must not try for ever
             _log.error("webhooks.attempt_failed", delivery_id=claim.id, exc_info=error)
@@ -225,17 +227,17 @@ class Courier:
                     at=claim.created_at,
                 )
                 return Letter(receiver=receiver, keys=keys, body=body)
-            row = await session.get(EventRow, claim.event_sequence)
-            if row is None:
-                return Attempt(failure="compacted", final=True)
-            (event,) = await event_messages(session, [row])
+            found = await events_again(session, feed_id, [claim.event_sequence])
+        if not found.events:
+            return Attempt(failure="compacted", final=True)
+        (event,) = found.events
         body = event_body(
             feed_id=feed_id,
-            sequence=row.sequence,
-            event_type=row.type,
-            subject=_subject(row),
-            at=row.created_at,
-            data=event_object(event),
+            sequence=event.sequence,
+            event_type=event.type,
+            subject=_subject(event),
+            at=event.created_at,
+            data=event_object(event_message(event)),
         )
         return Letter(receiver=receiver, keys=keys, body=body)
 
@@ -338,9 +340,9 @@ async def _claim(tx: Transaction, webhook_id: str, free: int) -> list[Claim]:
     ]
 
 
-def _subject(row: EventRow) -> str:
-    if row.sighting_id is not None:
-        return f"sightings/{row.sighting_id}"
-    if row.person_id is not None:
-        return f"persons/{row.person_id}"
-    return f"cameras/{row.camera_id}" if row.camera_id is not None else ""
+def _subject(event: FeedEvent) -> str:
+    if event.sighting_id is not None:
+        return f"sightings/{event.sighting_id}"
+    if event.person_id is not None:
+        return f"persons/{event.person_id}"
+    return f"cameras/{event.camera_id}" if event.camera_id is not None else ""

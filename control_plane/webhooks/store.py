@@ -77,6 +77,7 @@ class WebhookStore:
                 updated_at=tx.now,
             )
             tx.session.add(row)
+            tx.audit_object("webhook", webhook_id)
             await tx.session.flush()
             return self._webhook(row), new.secret
 

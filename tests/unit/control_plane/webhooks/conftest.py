@@ -3,13 +3,11 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from control_plane.database import Database
-from control_plane.encryption import Vault
 from control_plane.webhooks import mapping
 from control_plane.webhooks.courier import Courier
 from control_plane.webhooks.deliveries import DeliveryStore
@@ -24,6 +22,7 @@ from control_plane.webhooks.url import receiver_policy
 from dfip.control_plane.v1 import webhook_service_pb2 as pb
 from service_runtime.addresses import Address
 from service_runtime.secret import Secret
+from tests.support.keys import vault_with
 from tests.support.virtual_clock import VirtualClock
 
 LOOPBACK = receiver_policy(networks="127.0.0.0/8", http=True)
@@ -88,10 +87,8 @@ class World:
 
 
 @pytest.fixture
-def seals(tmp_path: Path) -> WebhookSeals:
-    vault = Vault(tmp_path / "webhook-master.key")
-    vault.load()
-    return WebhookSeals(vault)
+def seals() -> WebhookSeals:
+    return WebhookSeals(vault_with())
 
 
 @pytest.fixture
