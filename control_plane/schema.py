@@ -27,7 +27,7 @@ from control_plane.tables import Base
 from service_runtime.identifiers import new_id
 
 metadata = Base.metadata
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def migrate(database: Database) -> None:
@@ -51,6 +51,6 @@ def upgrade(connection: Connection) -> None:
 def configuration(connection: Connection) -> Config:
     """Return what alembic's commands work with: our revisions, on the caller's connection."""
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
