@@ -100,8 +100,9 @@ async def _listening(process: asyncio.subprocess.Process, host: str, port: int) 
 async def _knowing_keys(edge: RunningEdge) -> None:
     """Wait until the edge has read the keys: then a token of nobody is refused for what it is."""
     async with edge.client("e30.e30.e30") as stranger:
-        while (await stranger.get("/")).status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            await asyncio.sleep(0.02)  # nothing else tells when another program has read a file
+        # nothing else tells when another program has read a file
+        while (await stranger.get("/")).status_code == httpx.codes.SERVICE_UNAVAILABLE:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def _has_keys(jwks_file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The edge wants a token before anything else, and says what is wrong with it as the services do."""
+"""The edge wants a token before anything else, and says what is wrong as the services do."""
 
 import asyncio
 import json
@@ -166,8 +166,9 @@ async def test_the_edge_starts_before_the_keys_and_follows_them(
     async def until(authority: TestAuthority, status: int) -> None:
         token = f"Bearer {authority.token()}"
         async with asyncio.timeout(10):
-            while (response := await get(edge, "/nope", token)).status_code != status:
-                await asyncio.sleep(0.02)  # nothing else tells when another program read a file
+            # nothing else tells when another program has read a file
+            while (response := await get(edge, "/nope", token)).status_code != status:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         assert response.headers["content-type"] == "application/json"
 
     async with running_edge(tmp_path, clusters=rooms.clusters, jwks_file=keys) as edge:
