@@ -32,6 +32,7 @@ class SiteWish:
     Attributes:
         http_port: 0 asks for any free port.
         media_root: None means `media` in the data folder, which is made.
+        telemetry_apart: run telemetry as a process of its own.
     """
 
     data_dir: Path
@@ -39,6 +40,7 @@ class SiteWish:
     http_port: int
     media_root: Path | None
     pack_id: str
+    telemetry_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Site:
     host: str
     http_port: int
     pack_id: str
+    telemetry_apart: bool = False
 
     @property
     def url(self) -> str:
@@ -114,6 +117,7 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
                 host=host,
                 http_port=port,
                 pack_id=wish.pack_id,
+                telemetry_apart=wish.telemetry_apart,
             )
         finally:
             shutil.rmtree(runtime_dir, ignore_errors=True)

@@ -143,7 +143,7 @@ def _provider(name: str, of: TokenIssuer) -> dict[str, Any]:
         "remote_jwks": {
             "http_uri": {"uri": f"http://keys/{name}", "cluster": _CLUSTER, "timeout": "1s"},
             "cache_duration": "1s",
-            "async_fetch": {"fast_listener": True, "failed_refetch_duration": "0.25s"},
+            "async_fetch": {"fast_listener": True, "failed_refetch_duration": "0.1s"},
         },
     }
 
