@@ -19,6 +19,8 @@ class Settings(IdentityProviderSettings):
         media_root: The only folder whose files cameras may play.
         index_target: Where the identity index listens.
         database_url: Address of a PostgreSQL database; None for SQLite in ``data_dir``.
+        master_key_file: File of the master key; None for ``keys/master.key`` in ``data_dir``.
+            Every replica of a database needs the same.
         pack: Model pack of cameras that name none.
         reflection: Let callers ask which services there are.
         event_days: Days that the change feed goes back.
@@ -36,6 +38,7 @@ class Settings(IdentityProviderSettings):
     media_root: Path
     index_target: str
     database_url: Secret | None = None
+    master_key_file: Path | None = None
     pack: str = "builtin"
     reflection: bool = False
     event_days: float = 7
