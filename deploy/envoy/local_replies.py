@@ -55,6 +55,7 @@ def local_replies() -> dict[str, Any]:
                 for status, (_, sentence) in _SENTENCES.items()
             ),
             _mapper(200, _text("")),  # /healthz has nothing to add
+            _mapper(400, _json(3, _TWICE), *_QUERY_BESIDE_BODY),
             _mapper(400, _json(3, f"The request is not valid: {_ENVOYS_OWN}"), _READABLE),
             *(
                 _mapper(status, _json(code, sentence))
@@ -129,6 +130,13 @@ def _of_token_check(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ANYTHING_WRONG = _of_token_check({"string_match": {"safe_regex": {"regex": ".+"}}})
+
+# Of a field that stands in both, the transcoder would repeat the value, a camera's password too.
+_QUERY_BESIDE_BODY = (
+    _header("x-envoy-original-path", string_match={"contains": "?"}),
+    _header("x-envoy-original-method", string_match={"safe_regex": {"regex": "POST|PATCH|PUT"}}),
+)
+_TWICE = "The request is not valid; send each field once, in the body, and the types of the API."
 
 
 def _mapper(status: int, body: Mapping[str, Any], *conditions: Mapping[str, Any]) -> dict[str, Any]:

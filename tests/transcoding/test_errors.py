@@ -121,3 +121,17 @@ async def test_too_much_json_is_413(client: httpx.AsyncClient) -> None:
 async def test_json_on_a_path_of_grpc_is_415(client: httpx.AsyncClient) -> None:
     path = "/dfip.control_plane.v1.ControlPlaneService/CreateCamera"
     assert refusal(await client.post(path, json=NEW))[:2] == (415, 3)
+
+
+@pytest.mark.parametrize("query", ["rtsp://a/b", "rtsp://user:canary@c/d", ""])
+async def test_a_field_in_body_and_query_is_not_repeated(
+    client: httpx.AsyncClient, query: str
+) -> None:
+    response = await client.post(
+        "/cameras",
+        params={"connection_string": query},
+        json={"name": "n", "connection_string": "rtsp://user:canary@a/b"},
+    )
+    assert response.status_code == 400
+    assert "canary" not in response.text
+    assert "send each field once" in response.json()["message"]
