@@ -16,11 +16,13 @@ METHODS: list[Any] = [method for binding in SERVICES for method in binding.descr
 REPEATED_BY_NOBODY = {
     "AcquireLease",
     "AddFace",
+    "AddFaceFromSighting",
     "Connect",
     "CreateCamera",
     "CreatePerson",
     "IssueToken",
     "IssueWorkerToken",
+    "MergePersons",
     "ReportTelemetry",
     "RestartWorker",
     "RetryCamera",
