@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import typer
 
-from cli.commands import camera, person, token
+from cli.commands import audit, camera, person, token
 from cli.commands.demo import demo
+from cli.commands.doctor import doctor
 from cli.commands.sightings import sightings
 from cli.commands.status import status
 from cli.commands.up import up
@@ -41,7 +42,9 @@ app.add_typer(camera.app, name="camera")
 app.add_typer(person.app, name="person")
 app.command()(sightings)
 app.command()(status)
+app.command()(doctor)
 app.add_typer(token.app, name="token")
+app.add_typer(audit.app, name="audit")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

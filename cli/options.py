@@ -58,6 +58,15 @@ OutputForm = Annotated[
         callback=_one_form,
     ),
 ]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        "-w",
+        metavar=FLAG,
+        help="Show it again whenever it changes, until Ctrl-C; in a pipe, a line for each change.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", metavar=FLAG, help="Do not ask.")]
 DataDir = Annotated[
     Path | None,

@@ -5,10 +5,11 @@ on it; a terminal gets what a person wants to see; `-o` overrules both. Data goe
 and nothing else does. `cli.client.watching` prints what changes.
 """
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.json_format import MessageToDict
@@ -31,12 +32,14 @@ class Column(Generic[T]):
         value: the full value, for pipes.
         shown: the value for people; by default the full one.
         aside: on a terminal too narrow for the whole row, put it on a line of its own below.
+        restless: it changes all the time, which is no news to whoever watches.
     """
 
     title: str
     value: Callable[[T], str]
     shown: Callable[[T], str] | None = None
     aside: bool = False
+    restless: bool = False
 
     def text(self, item: T) -> str:
         """Return what people see."""
@@ -111,6 +114,10 @@ class Output:
         else:
             _print(text)
 
+    def raw(self, text: str) -> None:
+        """Print text as it is, without a new line."""
+        _print(text, end="")
+
     def _json(self, value: object) -> None:
         indent = 2 if self.form is Form.JSON else None
         _print(json.dumps(value, indent=indent, ensure_ascii=False))
@@ -122,12 +129,12 @@ def to_json(item: object) -> object:
         return MessageToDict(
             item, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
         )
-    return item
+    return dataclasses.asdict(item) if is_dataclass(item) and not isinstance(item, type) else item
 
 
-def _print(text: str) -> None:
+def _print(text: str, *, end: str = "\n") -> None:
     try:
-        print(text, flush=True)  # noqa: T201 - this is the place for it
+        print(text, end=end, flush=True)  # noqa: T201 - this is the place for it
     except BrokenPipeError:
         raise ReaderGone from None
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.audit.servicer import AuditServicer
+from control_plane.audit.store import AuditStore
 from control_plane.audit.trail import DatabaseTrail
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import BlobRemover
@@ -59,6 +61,8 @@ from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
 from control_plane.tokens.servicer import TokenServicer
 from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     control_plane_service_pb2,
     control_plane_service_pb2_grpc,
     event_service_pb2,
@@ -149,6 +153,10 @@ class ControlPlane:
     def issuer(self) -> TokenIssuer:
         """What mints tokens."""
         return self._issuer
+
+    async def flush_audit(self) -> None:
+        """Write down the refused calls that were only counted so far."""
+        await self._trail.flush()
 
     async def start(self, lifecycle: Lifecycle) -> None:
         """Make everything ready, then serve.
@@ -304,6 +312,11 @@ class ControlPlane:
                 TelemetryServicer(
                     ingest=telemetry, store=TelemetryStore(self.database), clock=self._clock
                 ),
+            ),
+            Binding.of(
+                audit_service_pb2,
+                audit_service_pb2_grpc,
+                AuditServicer(AuditStore(self.database)),
             ),
             Binding.of(
                 lease_service_pb2,

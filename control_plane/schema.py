@@ -10,6 +10,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select
 
 import control_plane.audit.tables
@@ -27,7 +29,7 @@ from control_plane.tables import Base
 from service_runtime.identifiers import new_id
 
 metadata = Base.metadata
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def migrate(database: Database) -> None:
@@ -43,6 +45,17 @@ async def migrate(database: Database) -> None:
         feed.history = history
 
 
+async def is_migrated(database: Database) -> bool:
+    """Tell whether the database is at the newest revision that this program knows."""
+    async with database.read() as session:
+        return await (await session.connection()).run_sync(_is_newest)
+
+
+def _is_newest(connection: Connection) -> bool:
+    newest = ScriptDirectory.from_config(configuration(connection)).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == newest
+
+
 def upgrade(connection: Connection) -> None:
     """Bring the database to the newest revision, in the connection's transaction."""
     command.upgrade(configuration(connection), "head")
@@ -51,6 +64,6 @@ def upgrade(connection: Connection) -> None:
 def configuration(connection: Connection) -> Config:
     """Return what alembic's commands work with: our revisions, on the caller's connection."""
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

@@ -6,14 +6,23 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import confirmed, run
+from cli.completion import complete_camera
 from cli.failures import CommandFailed, ExitCode
-from cli.options import FLAG, AsJson, OutputForm, Server, TokenFile, Yes
+from cli.options import FLAG, AsJson, OutputForm, Server, TokenFile, Watch, Yes
 
 app = typer.Typer(no_args_is_help=True, help="Register cameras, start and stop them.")
 
 _LONGEST_URL = 4096
 
-Camera = Annotated[str, typer.Argument(metavar="ID|NAME", help="The camera.", show_default=False)]
+Camera = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID|NAME",
+        help="The camera.",
+        show_default=False,
+        autocompletion=complete_camera,
+    ),
+]
 
 
 @app.command()
@@ -65,6 +74,8 @@ def add(
 
 @app.command("list")
 def list_(
+    *,
+    watch: Watch = False,
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
@@ -75,11 +86,16 @@ def list_(
     In a pipe: id, name, wanted, worker, health, reason, next try, last contact, location.
     """
     from cli.client.access import find_access
-    from cli.client.cameras import list_cameras
+    from cli.client.cameras import list_cameras, watch_cameras
     from cli.output import Output
     from cli.talk import Talk
+    from service_runtime.clock import SystemClock
 
-    run(list_cameras(find_access(server, token_file), Output(as_json=as_json, form=form), Talk()))
+    access, output = find_access(server, token_file), Output(as_json=as_json, form=form)
+    if watch:
+        run(watch_cameras(access, output, Talk(), SystemClock()))
+    else:
+        run(list_cameras(access, output, Talk()))
 
 
 @app.command()

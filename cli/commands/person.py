@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import confirmed, run
+from cli.completion import complete_person
 from cli.options import FLAG, AsJson, OutputForm, Server, TokenFile, Yes
 
 app = typer.Typer(no_args_is_help=True, help="Enrol people, list and erase them.")
@@ -91,7 +92,13 @@ def list_(
 @app.command()
 def rm(
     person: Annotated[
-        str, typer.Argument(metavar="ID|NAME", help="The person.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="ID|NAME",
+            help="The person.",
+            show_default=False,
+            autocompletion=complete_person,
+        ),
     ],
     *,
     yes: Yes = False,

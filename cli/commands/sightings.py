@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import run
+from cli.completion import complete_camera, complete_person
 from cli.options import FLAG, AsJson, OutputForm, Server, TokenFile
 
 _LISTED = 20
@@ -15,14 +16,31 @@ def sightings(
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow", "-f", metavar=FLAG, help="Show sightings as they come, until Ctrl-C."
+            "--follow",
+            "-f",
+            "--watch",
+            "-w",
+            metavar=FLAG,
+            help="Show sightings as they come, until Ctrl-C.",
         ),
     ] = False,
     camera: Annotated[
-        str, typer.Option(metavar="ID|NAME", help="Only of this camera.", show_default=False)
+        str,
+        typer.Option(
+            metavar="ID|NAME",
+            help="Only of this camera.",
+            show_default=False,
+            autocompletion=complete_camera,
+        ),
     ] = "",
     person: Annotated[
-        str, typer.Option(metavar="ID|NAME", help="Only of this person.", show_default=False)
+        str,
+        typer.Option(
+            metavar="ID|NAME",
+            help="Only of this person.",
+            show_default=False,
+            autocompletion=complete_person,
+        ),
     ] = "",
     limit: Annotated[
         int | None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import run
+from cli.completion import complete_camera
 from cli.failures import CommandFailed, ExitCode
 from cli.options import AsJson, OutputForm, Server, TokenFile
 
@@ -31,7 +32,13 @@ def issue(
     *,
     role: Annotated[TokenRole, typer.Option(help="What it allows.", show_default=False)],
     camera: Annotated[
-        str, typer.Option(metavar="ID|NAME", help="The camera, for a worker.", show_default=False)
+        str,
+        typer.Option(
+            metavar="ID|NAME",
+            help="The camera, for a worker.",
+            show_default=False,
+            autocompletion=complete_camera,
+        ),
     ] = "",
     subject: Annotated[
         str, typer.Option(help="Whom it is for, as the audit will name them.", show_default=False)

@@ -32,6 +32,7 @@ class DatabaseTrail:
         self._clock = clock
         self._refused: dict[Refusal, _Count] = {}
         self._some = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     async def changed(self, call: AuditedCall) -> None:
         """Write the row of a change that wrote nothing: a transaction with the row alone."""
@@ -70,6 +71,10 @@ class DatabaseTrail:
         Raises:
             DatabaseUnavailable: The database is away.
         """
+        async with self._writing:  # when this returns, whatever was counted before is written
+            await self._write()
+
+    async def _write(self) -> None:
         counted, self._refused = self._refused, {}
         self._some.clear()
         if not counted:

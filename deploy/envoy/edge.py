@@ -8,7 +8,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,16 @@ class EdgeSettings:
     """Where the edge listens, and where the services do.
 
     `clusters` maps a room to `unix:/path` or `host:port`; the RPCs of rooms that are not in it are
-    not served. `/healthz` answers 200 once each of them serves. Without `admin_socket`, Envoy's
+    not served. `services` does the same for single services that run as processes of their own,
+    by their full name (`dfip.control_plane.v1.TelemetryService`), and goes before their room.
+    `/healthz` answers 200 once each of them serves. Without `admin_socket`, Envoy's
     admin interface is off; with it, it is on that unix socket alone.
     """
 
     http_host: str = "127.0.0.1"
     http_port: int
     clusters: Mapping[str, str]
+    services: Mapping[str, str] = field(default_factory=dict)
     admin_socket: Path | None = None
 
 
@@ -61,7 +64,10 @@ def write_edge(folder: Path, settings: EdgeSettings) -> Path:
 
 def bootstrap(settings: EdgeSettings, descriptor_file: str) -> dict[str, Any]:
     """Make the complete bootstrap as plain data."""
-    methods = edge_methods(settings.clusters)
+    methods = edge_methods(settings.clusters, settings.services)
+    if unknown := settings.services.keys() - {method.service for method in methods}:
+        raise ValueError(f"No room at the edge has a service {', '.join(sorted(unknown))}.")
+    targets = {**settings.clusters, **settings.services}
     found: dict[str, Any] = {
         "static_resources": {
             "listeners": [
@@ -69,11 +75,11 @@ def bootstrap(settings: EdgeSettings, descriptor_file: str) -> dict[str, Any]:
                     settings.http_host,
                     settings.http_port,
                     methods,
-                    settings.clusters,
+                    targets,
                     descriptor_file,
                 )
             ],
-            "clusters": clusters(settings.clusters),
+            "clusters": clusters(targets),
         },
         "overload_manager": _overload(),
     }

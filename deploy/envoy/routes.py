@@ -237,7 +237,7 @@ _ENDLESS: Mapping[str, Any] = {"timeout": "0s", "idle_timeout": "0s"}
 
 def _action(method: EdgeMethod) -> dict[str, Any]:
     """Grant time and retries: streams last, and only what may be repeated is sent twice."""
-    action: dict[str, Any] = {"cluster": method.room}
+    action: dict[str, Any] = {"cluster": method.cluster}
     if method.endless:
         action |= _ENDLESS
     else:

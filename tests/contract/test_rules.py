@@ -77,7 +77,7 @@ def test_what_a_person_changes_and_each_look_at_a_face_leaves_a_trace(method: An
     reads = options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
     if method.name in FACES_SHOWN:
         assert policy.audit == policy_pb2.AUDIT_LOOK
-    elif PEOPLE & set(policy.roles):
+    elif PEOPLE & set(policy.roles) and method.name != "ListAuditEntries":
         assert (policy.audit == policy_pb2.AUDIT_CHANGE) is not reads
     assert policy.audit != policy_pb2.AUDIT_UNSPECIFIED
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -46,11 +47,17 @@ class RunningEdge:
 
 
 @contextlib.asynccontextmanager
-async def running_edge(folder: Path, *, clusters: Mapping[str, str]) -> AsyncIterator[RunningEdge]:
+async def running_edge(
+    folder: Path,
+    *,
+    clusters: Mapping[str, str],
+    services: Mapping[str, str] = MappingProxyType({}),
+) -> AsyncIterator[RunningEdge]:
     """Run Envoy on a free loopback port until the block ends; its log stays in `envoy.log`."""
     host = "127.0.0.1"
     port = _free_port(host)
-    config = write_edge(folder, EdgeSettings(http_host=host, http_port=port, clusters=clusters))
+    settings = EdgeSettings(http_host=host, http_port=port, clusters=clusters, services=services)
+    config = write_edge(folder, settings)
     with (folder / "envoy.log").open("wb") as log:
         # The tether ends Envoy with the test run, whatever ends that.
         process = await asyncio.create_subprocess_exec(

@@ -49,6 +49,40 @@ def test_the_edge_loses_patience_before_it_refuses(tmp_path: Path) -> None:
     assert patience < by_name["stop_accepting_connections"]["threshold"]["value"]
 
 
+APART = {"dfip.control_plane.v1.TelemetryService": "unix:/run/dfip/telemetry.sock"}
+
+
+def test_a_service_apart_has_all_its_routes_and_its_own_health(tmp_path: Path) -> None:
+    settings = EdgeSettings(http_port=3001, clusters=CLUSTERS, services=APART)
+    config = write_edge(tmp_path, settings)
+    checked = subprocess.run(
+        [*envoy_command(config), "--mode", "validate"], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+    written = json.loads(config.read_text())["static_resources"]
+    assert sorted(cluster["name"] for cluster in written["clusters"]) == sorted(CLUSTERS | APART)
+    manager = written["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    (host,) = manager["route_config"]["virtual_hosts"]
+    apart = {
+        (route["match"].get("path") or route["match"]["safe_regex"]["regex"])
+        for route in host["routes"]
+        if route.get("route", {}).get("cluster") in APART
+    }
+    assert {path for path in apart if path.startswith("/dfip.")} == {
+        f"/dfip.control_plane.v1.TelemetryService/{name}"
+        for name in ("ReportTelemetry", "StreamTelemetry", "QueryTelemetry")
+    }
+    assert len(apart) == 4  # and /telemetry/{camera_id}
+    (health,) = [f for f in manager["http_filters"] if f["name"].endswith("health_check")]
+    assert APART.keys() < health["typed_config"]["cluster_min_healthy_percentages"].keys()
+
+
+def test_a_service_that_nobody_has_is_refused(tmp_path: Path) -> None:
+    settings = EdgeSettings(http_port=3001, clusters=CLUSTERS, services={"dfip.Nobody": "unix:/x"})
+    with pytest.raises(ValueError, match=r"dfip\.Nobody"):
+        write_edge(tmp_path, settings)
+
+
 def test_files_are_replaced_in_one_step(tmp_path: Path) -> None:
     for port in (3001, 3002):
         config = write_edge(tmp_path, EdgeSettings(http_port=port, clusters=CLUSTERS))
