@@ -57,10 +57,7 @@ async def test_faces_sightings_and_labels_go_to_the_record_that_stays(site: Peop
     found = await sightings.GetSighting(sightings_pb.GetSightingRequest(sighting_id=of_cy.id))
     assert [one.person_id for one in found.data.evidence.candidates] == [cy.id, ada.id]
 
-    def is_adas(gallery: dict[str, tuple[str, object]]) -> bool:
-        return gallery[moved.id][0] == ada.id
-
-    await site.index.caught_up(is_adas)
+    await site.index.caught_up(lambda gallery: gallery[moved.id][0] == ada.id)
     faces = await site.persons.ListFaces(pb.ListFacesRequest(person_id=ada.id))
     assert [face.id for face in faces.data][-1] == moved.id
     assert faces.data[-1].revision > moved.revision

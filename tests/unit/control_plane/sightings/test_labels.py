@@ -27,29 +27,31 @@ ADA, BOB, CY = "ada", "bob", "cy"
 
 
 @pytest.mark.parametrize(
-    ("label", "to", "named", "before", "decision", "person", "after"),
+    ("said", "before", "becomes"),
     [
-        ("confirm", None, ADA, {}, MATCH, ADA, {ADA: CONFIRMED}),
-        ("confirm", None, ADA, {ADA: MOVED}, MATCH, ADA, {ADA: MOVED}),
-        ("confirm", None, ADA, {BOB: REJECTED}, MATCH, ADA, {ADA: CONFIRMED, BOB: REJECTED}),
-        ("reject", None, ADA, {}, UNKNOWN, None, {ADA: REJECTED}),
-        ("reject", None, ADA, {ADA: CONFIRMED}, UNKNOWN, None, {ADA: REJECTED}),
-        ("reject", None, None, {ADA: REJECTED}, UNKNOWN, None, {ADA: REJECTED}),
-        ("move", BOB, ADA, {}, MATCH, BOB, {ADA: REJECTED, BOB: MOVED}),
-        ("move", BOB, None, {}, MATCH, BOB, {BOB: MOVED}),
-        ("move", ADA, ADA, {}, MATCH, ADA, {ADA: CONFIRMED}),
-        ("move", ADA, BOB, {ADA: REJECTED, BOB: MOVED}, MATCH, ADA, {BOB: REJECTED, ADA: MOVED}),
+        (("confirm", None, ADA), {}, (MATCH, ADA, {ADA: CONFIRMED})),
+        (("confirm", None, ADA), {ADA: MOVED}, (MATCH, ADA, {ADA: MOVED})),
+        (("confirm", None, ADA), {BOB: REJECTED}, (MATCH, ADA, {ADA: CONFIRMED, BOB: REJECTED})),
+        (("reject", None, ADA), {}, (UNKNOWN, None, {ADA: REJECTED})),
+        (("reject", None, ADA), {ADA: CONFIRMED}, (UNKNOWN, None, {ADA: REJECTED})),
+        (("reject", None, None), {ADA: REJECTED}, (UNKNOWN, None, {ADA: REJECTED})),
+        (("move", BOB, ADA), {}, (MATCH, BOB, {ADA: REJECTED, BOB: MOVED})),
+        (("move", BOB, None), {}, (MATCH, BOB, {BOB: MOVED})),
+        (("move", ADA, ADA), {}, (MATCH, ADA, {ADA: CONFIRMED})),
+        (
+            ("move", ADA, BOB),
+            {ADA: REJECTED, BOB: MOVED},
+            (MATCH, ADA, {BOB: REJECTED, ADA: MOVED}),
+        ),
     ],
 )
 def test_what_a_label_makes_of_a_sighting(
-    label: str,
-    to: str | None,
-    named: str | None,
+    said: tuple[str, str | None, str | None],
     before: dict[str, str],
-    decision: str,
-    person: str | None,
-    after: dict[str, str],
+    becomes: tuple[str, str | None, dict[str, str]],
 ) -> None:
+    label, to, named = said
+    decision, person, after = becomes
     plan = plan_label(label, person_id=to, named=named, verdicts=before)
     assert plan == LabelPlan(decision=decision, person_id=person, verdicts=after)
 
