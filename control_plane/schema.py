@@ -18,6 +18,7 @@ import control_plane.audit.tables
 import control_plane.blobs.tables
 import control_plane.cameras.tables
 import control_plane.events.tables
+import control_plane.keys.tables
 import control_plane.leases.tables
 import control_plane.people.tables
 import control_plane.runtime.tables
