@@ -146,7 +146,10 @@ class ControlPlane:
             listen=settings.listen,
             bindings=self._bindings(),
             verifier=TokenVerifier(
-                settings.jwks_file, clock, audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE)
+                settings.jwks_file,
+                clock,
+                audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE),
+                provider=settings.identity_provider(),
             ),
             clock=clock,
             reflection=settings.reflection,
