@@ -20,13 +20,17 @@ REPEATED_BY_NOBODY = {
     "Connect",
     "CreateCamera",
     "CreatePerson",
+    "CreateWebhook",
     "IssueToken",
     "IssueWorkerToken",
     "MergePersons",
+    "ReplayDelivery",
     "ReportTelemetry",
     "RestartWorker",
     "RetryCamera",
     "RotateKeys",
+    "RotateSecret",
+    "SendTest",
     "StreamTelemetry",
 }
 """What does more when it comes twice; creations bring a `request_id` for that, a report of
