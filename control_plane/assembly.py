@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.admin.servicer import AdminServicer
 from control_plane.audit.servicer import AuditServicer
 from control_plane.audit.store import AuditStore
 from control_plane.audit.trail import DatabaseTrail
@@ -31,6 +32,10 @@ from control_plane.events.feed import ChangeFeed
 from control_plane.events.servicer import EventServicer
 from control_plane.gateway.servicer import WorkerGatewayServicer
 from control_plane.gateway.switchboard import Switchboard
+from control_plane.keys.keeper import KeyKeeper
+from control_plane.keys.master import MasterKeyFile
+from control_plane.keys.ring import DataKeys
+from control_plane.keys.signing import SigningKeys
 from control_plane.leases.servicer import LeaseServicer
 from control_plane.leases.store import LeaseStore
 from control_plane.outages import outliving_outages
@@ -53,10 +58,22 @@ from control_plane.telemetry.known_cameras import KnownCameras
 from control_plane.telemetry.servicer import TelemetryServicer
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tokens.bootstrap import TokenBootstrap
-from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
+from control_plane.tokens.issuer import TokenIssuer
 from control_plane.tokens.servicer import TokenServicer
+from control_plane.tokens.signing_file import SigningFile, SigningKeyError
+from control_plane.webhooks.courier import Courier
+from control_plane.webhooks.deliveries import DeliveryStore
+from control_plane.webhooks.fan_out import FanOut
+from control_plane.webhooks.resolver import SystemResolver
+from control_plane.webhooks.sealing import WebhookSeals
+from control_plane.webhooks.sender import Sender, trusting
+from control_plane.webhooks.servicer import WebhookServicer
+from control_plane.webhooks.store import WebhookStore
+from control_plane.webhooks.url import receiver_policy
 from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
     control_plane_service_pb2,
@@ -73,6 +90,8 @@ from dfip.control_plane.v1 import (
     telemetry_service_pb2_grpc,
     token_service_pb2,
     token_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
     worker_gateway_service_pb2,
     worker_gateway_service_pb2_grpc,
 )
@@ -103,8 +122,8 @@ class ControlPlane:
         self._settings = settings
         self._clock = clock
         self._data = DataDir(settings.data_dir)
-        self._vault = Vault(self._data.keys / MASTER_KEY_FILE)
-        self._issuer = TokenIssuer(self._data.keys, clock)
+        self._vault = Vault()
+        self._issuer = TokenIssuer(clock)
         self._tokens = TokenBootstrap(
             self._issuer,
             clock,
@@ -113,6 +132,10 @@ class ControlPlane:
             jwks_file=settings.jwks_file,
         )
         self.database = Database(self._engine(), clock)
+        self._signing_keys = SigningKeys(
+            self.database, self._vault, self._issuer, SigningFile(self._data.keys)
+        )
+        self._keys = self._key_keeper()
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
@@ -120,6 +143,12 @@ class ControlPlane:
         self._telemetry_line = GroupCommit(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
+        self._receivers = receiver_policy(
+            networks=settings.webhook_networks, http=settings.webhook_http
+        )
+        self._resolver = SystemResolver()
+        self._webhooks = WebhookStore(self.database, WebhookSeals(self._vault))
+        self._fan_out = FanOut(self.database, clock, self._webhooks.changed)
         self._index = open_channel(
             settings.index_target,
             token=FileToken(settings.tokens_dir / OWN_TOKEN_FILE),
@@ -130,7 +159,10 @@ class ControlPlane:
             listen=settings.listen,
             bindings=self._bindings(),
             verifier=TokenVerifier(
-                settings.jwks_file, clock, audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE)
+                settings.jwks_file,
+                clock,
+                audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE),
+                provider=settings.identity_provider(),
             ),
             clock=clock,
             reflection=settings.reflection,
@@ -150,6 +182,16 @@ class ControlPlane:
         """What mints tokens."""
         return self._issuer
 
+    @property
+    def vault(self) -> Vault:
+        """What seals values."""
+        return self._vault
+
+    @property
+    def keys(self) -> KeyKeeper:
+        """What rotates keys."""
+        return self._keys
+
     async def flush_audit(self) -> None:
         """Write down the refused calls that were only counted so far."""
         await self._trail.flush()
@@ -165,12 +207,10 @@ class ControlPlane:
         try:
             self._data.open()
             lifecycle.stack.callback(self._data.close)
-            self._vault.load()
-            self._issuer.ensure_keys()
-            await self._tokens.write()
             await self.database.open()
             lifecycle.stack.push_async_callback(self.database.close)
             await migrate(self.database)
+            await self._keys.open()
         except DatabaseUnavailable as error:
             raise StartError(
                 "cannot connect to the database of DFIP_DATABASE_URL; check that the server runs,"
@@ -193,6 +233,8 @@ class ControlPlane:
                 f"{self._database_name} cannot be used as the database; check its rights and the"
                 " disk, or restore it from a backup"
             ) from error
+        lifecycle.stack.callback(self._resolver.close)
+        courier = self._courier()
         after = await self._switchboard.start()
         cameras_after = await self._known_cameras.start()
         await self._server.start()
@@ -203,7 +245,10 @@ class ControlPlane:
             ("known-cameras", functools.partial(self._known_cameras.run, cameras_after)),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
+            ("keys", self._keys.run),
             ("audit-refusals", self._trail.run),
+            ("webhook-fan-out", self._fan_out.run),
+            ("webhook-courier", courier.run),
         ):
             lifecycle.spawn(name, outliving_outages(name, work, self._clock))
         lifecycle.spawn("telemetry-commit", self._telemetry_line.run())
@@ -232,6 +277,35 @@ class ControlPlane:
         if self._settings.database_url is None:
             return SqliteEngine(self._data.database)
         return PostgresEngine(self._settings.database_url, self._clock)
+
+    def _courier(self) -> Courier:
+        try:
+            tls = trusting(self._settings.webhook_ca_file)
+        except OSError as error:
+            raise StartError(
+                "the file of DFIP_WEBHOOK_CA_FILE cannot be used; it must hold certificates as PEM"
+            ) from error
+        return Courier(
+            database=self.database,
+            seals=WebhookSeals(self._vault),
+            sender=Sender(self._receivers, self._resolver, self._clock, tls),
+            changed=self._webhooks.changed,
+            clock=self._clock,
+        )
+
+    def _key_keeper(self) -> KeyKeeper:
+        file = MasterKeyFile(self._settings.master_key_file or self._data.keys / MASTER_KEY_FILE)
+        return KeyKeeper(
+            database=self.database,
+            vault=self._vault,
+            tokens=self._tokens,
+            data=DataKeys(self.database, self._vault, file),
+            signing=self._signing_keys,
+            file=file,
+            clock=self._clock,
+            shared=self._settings.database_url is not None,
+            own_file=self._settings.master_key_file is None,
+        )
 
     def _bindings(self) -> Sequence[Binding]:
         registry = CameraRegistry(self.database, self._vault, self._issuer)
@@ -308,6 +382,22 @@ class ControlPlane:
             Binding.of(
                 token_service_pb2,
                 token_service_pb2_grpc,
-                TokenServicer(issuer=self._issuer, database=self.database),
+                TokenServicer(
+                    issuer=self._issuer, database=self.database, signing=self._signing_keys
+                ),
+            ),
+            Binding.of(
+                admin_service_pb2,
+                admin_service_pb2_grpc,
+                AdminServicer(keys=self._keys),
+            ),
+            Binding.of(
+                webhook_service_pb2,
+                webhook_service_pb2_grpc,
+                WebhookServicer(
+                    store=self._webhooks,
+                    deliveries=DeliveryStore(self.database, self._webhooks.changed),
+                    policy=self._receivers,
+                ),
             ),
         )

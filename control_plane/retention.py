@@ -1,4 +1,7 @@
-"""The task that keeps tables bounded: old events, sightings and telemetry go, once an hour."""
+"""The task that keeps tables bounded: once an hour, what is old goes.
+
+Events, sightings, telemetry, and what is over of webhooks.
+"""
 
 from datetime import timedelta
 from typing import Final
@@ -11,6 +14,7 @@ from control_plane.settings import Settings
 from control_plane.sightings.removal import forget_erased, remove_older_than
 from control_plane.telemetry.model import OLDEST
 from control_plane.telemetry.store import TelemetryStore
+from control_plane.webhooks.removal import forget_old_secrets, remove_old_deliveries
 from service_runtime.clock import Clock
 from service_runtime.structured_logging import get_logger
 
@@ -65,12 +69,20 @@ class Retention:
         await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
         async with self._database.write() as tx:
             await forget_erased(tx, now - _ERASED_SIGHTINGS)
+        await forget_old_secrets(self._database, now)
+        deliveries = await remove_old_deliveries(
+            self._database, now, keep=timedelta(days=self._settings.webhook_days)
+        )
         await remove_audit_rows(
             self._database,
             before=now - timedelta(days=self._settings.audit_days),
             refusals=self._settings.audit_refusals,
         )
-        if events or sightings or samples:
+        if events or sightings or samples or deliveries:
             _log.info(
-                "retention.removed", events=events, sightings=sightings, telemetry_samples=samples
+                "retention.removed",
+                events=events,
+                sightings=sightings,
+                telemetry_samples=samples,
+                webhook_deliveries=deliveries,
             )

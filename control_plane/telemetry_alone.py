@@ -29,6 +29,7 @@ from control_plane.telemetry.store import TelemetryStore
 from dfip.control_plane.v1 import telemetry_service_pb2, telemetry_service_pb2_grpc
 from service_runtime.authentication import AUDIENCE, CONTROL_PLANE_AUDIENCE, TokenVerifier
 from service_runtime.clock import Clock
+from service_runtime.identity_provider import IdentityProviderSettings
 from service_runtime.lifecycle import Lifecycle, StartError
 from service_runtime.secret import Secret
 from service_runtime.server import Binding, Server
@@ -40,7 +41,7 @@ _ROOM = "control_plane"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TelemetrySettings:
+class TelemetrySettings(IdentityProviderSettings):
     """Settings of a telemetry service.
 
     Attributes:
@@ -84,7 +85,10 @@ class TelemetryAlone:
             listen=settings.listen,
             bindings=[Binding.of(telemetry_service_pb2, telemetry_service_pb2_grpc, servicer)],
             verifier=TokenVerifier(
-                settings.jwks_file, clock, audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE)
+                settings.jwks_file,
+                clock,
+                audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE),
+                provider=settings.identity_provider(),
             ),
             clock=clock,
             trail=self._trail,

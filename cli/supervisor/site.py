@@ -86,6 +86,11 @@ class Site:
         """Return the folder with a folder for each camera's worker, its log among the files."""
         return self.data_dir / "workers"
 
+    @property
+    def jwks_file(self) -> Path:
+        """Return the file with the public keys that every token is checked with."""
+        return self.runtime_dir / "jwks.json"
+
     def socket_path(self, room: str) -> Path:
         """Return where a room's service listens."""
         return self.runtime_dir / f"{room}.sock"

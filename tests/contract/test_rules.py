@@ -19,11 +19,16 @@ REPEATED_BY_NOBODY = {
     "Connect",
     "CreateCamera",
     "CreatePerson",
+    "CreateWebhook",
     "IssueToken",
     "IssueWorkerToken",
+    "ReplayDelivery",
     "ReportTelemetry",
     "RestartWorker",
     "RetryCamera",
+    "RotateKeys",
+    "RotateSecret",
+    "SendTest",
     "StreamTelemetry",
 }
 """What does more when it comes twice; creations bring a `request_id` for that, a report of

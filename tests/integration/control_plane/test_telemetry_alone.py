@@ -51,7 +51,9 @@ async def telemetry(environ: dict[str, str]) -> AsyncIterator[asyncio.subprocess
 
 async def until_healthy(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(20):
-        while (await client.get("/healthz")).status_code != 200:  # noqa: ASYNC110 - Envoy tells nobody
+        # the edge asks for the keys of tokens now and then, so they may come after the services
+        paths = ("/healthz", "/cameras")
+        while {(await client.get(path)).status_code for path in paths} != {200}:  # noqa: ASYNC110 - Envoy tells nobody
             await asyncio.sleep(0.02)
 
 
