@@ -12,6 +12,13 @@ from collections.abc import Sequence
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.alerts.judge import AlertJudge
+from control_plane.alerts.occupancy import OccupancyWatch
+from control_plane.alerts.rules import RuleStore
+from control_plane.alerts.servicer import AlertServicer
+from control_plane.alerts.store import AlertStore
+from control_plane.alerts.watch import AlertWatch
+from control_plane.alerts.watch_lists import WatchListStore
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import BlobRemover
 from control_plane.cameras.registry import CameraRegistry
@@ -51,6 +58,8 @@ from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
 from control_plane.tokens.servicer import TokenServicer
 from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     control_plane_service_pb2,
     control_plane_service_pb2_grpc,
     event_service_pb2,
@@ -106,7 +115,9 @@ class ControlPlane:
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
-        self._telemetry_line = GroupCommit(self.database, clock)
+        self._occupancy = OccupancyWatch(self.database, self.feed)
+        self._telemetry_line = GroupCommit(self.database, clock, occupancy=self._occupancy)
+        self._judge = AlertJudge(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
         self._index = open_channel(
@@ -179,12 +190,15 @@ class ControlPlane:
             ) from error
         after = await self._switchboard.start()
         cameras_after = await self._known_cameras.start()
+        rules_after = await self._occupancy.start()
         await self._server.start()
         lifecycle.stack.push_async_callback(self.stop)
         for name, work in (
             ("database-listener", self.database.follow_others),
             ("gateway-switchboard", functools.partial(self._switchboard.run, after)),
             ("known-cameras", functools.partial(self._known_cameras.run, cameras_after)),
+            ("occupancy-rules", functools.partial(self._occupancy.run, rules_after)),
+            ("alert-judge", self._judge.run),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
         ):
@@ -219,7 +233,19 @@ class ControlPlane:
         people = PersonStore(self.database, self._vault)
         sightings = SightingStore(self.database)
         telemetry = TelemetryIngest(self._known_cameras, self._telemetry_line, self._clock)
+        alerts = AlertStore(self.database)
         return (
+            Binding.of(
+                alert_service_pb2,
+                alert_service_pb2_grpc,
+                AlertServicer(
+                    rules=RuleStore(self.database),
+                    watch_lists=WatchListStore(self.database),
+                    alerts=alerts,
+                    watch=AlertWatch(self.database, self.feed, alerts),
+                    occupancy=self._occupancy,
+                ),
+            ),
             Binding.of(
                 control_plane_service_pb2,
                 control_plane_service_pb2_grpc,

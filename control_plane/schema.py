@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, select
 
+import control_plane.alerts.tables
 import control_plane.blobs.tables
 import control_plane.cameras.tables
 import control_plane.events.tables

@@ -24,6 +24,7 @@ class Settings:
         event_rows: Events that it holds at most.
         sighting_days: Days that sightings and their pictures are kept.
         telemetry_days: Days that telemetry is kept.
+        alert_days: Days that alerts are kept.
     """
 
     listen: str
@@ -39,3 +40,4 @@ class Settings:
     event_rows: int = 200_000
     sighting_days: float = 30
     telemetry_days: float = 30
+    alert_days: float = 90

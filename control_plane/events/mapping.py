@@ -8,6 +8,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.alerts.model import with_name
 from control_plane.events.tables import EventRow
 from control_plane.people.tables import PersonRow
 from control_plane.runtime.mapping import timestamp
@@ -44,7 +45,7 @@ def _event_message(row: EventRow) -> event_pb2.Event:
     event.timestamp.CopyFrom(timestamp(row.created_at))
     if row.camera_id is not None:
         event.camera_id = row.camera_id
-    if row.person_id is not None and not row.type.startswith("sighting."):
+    if row.person_id is not None and not row.type.startswith(("sighting.", "alert.")):
         event.person_id = row.person_id
     if row.face_id is not None and row.type == "face.removed":
         event.face_id = row.face_id
@@ -58,6 +59,8 @@ def _people_in(event: event_pb2.Event) -> Iterable[str]:
         yield event.sighting.person_id
         for candidate in event.sighting.evidence.candidates:
             yield candidate.person_id
+    if event.HasField("alert") and event.alert.person_id:
+        yield event.alert.person_id
 
 
 def _fill_in_names(event: event_pb2.Event, names: dict[str, Any]) -> None:
@@ -65,3 +68,6 @@ def _fill_in_names(event: event_pb2.Event, names: dict[str, Any]) -> None:
         event.sighting.person_name = names.get(event.sighting.person_id, "")
         for candidate in event.sighting.evidence.candidates:
             candidate.person_name = names.get(candidate.person_id, "")
+    if event.HasField("alert"):
+        event.alert.person_name = names.get(event.alert.person_id, "")
+        event.alert.message = with_name(event.alert.message, event.alert.person_name)
