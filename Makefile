@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS_READY := $(VENV)/.peers-ready
 # more processes than cores: tests wait for other processes much of their time
 JOBS ?= 3
 
@@ -41,12 +42,19 @@ proto: $(READY) ## Generate proto/gen from the contracts
 	$(BIN)/buf format -w proto
 	$(BIN)/python -m deploy.contracts generate
 
-bench: $(READY) ## Every benchmark, as JSON
+$(PEERS_READY): $(READY) bench/peers/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r bench/peers/requirements.lock
+	@touch $@
+
+bench: $(PEERS_READY) ## Every benchmark, as JSON
 	@for file in bench/[a-z]*.py; do case $$file in */__init__.py) ;; *) $(BIN)/python -m bench.$$(basename $$file .py) || exit 1;; esac; done
 
-lock: ## Write requirements.lock anew (needs uv)
+lock: ## Write the lock files anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --quiet -o requirements.lock
+	uv pip compile --group bench -c requirements.lock --generate-hashes --universal \
+		--python-version 3.11 --no-emit-index-url --no-emit-find-links --quiet \
+		-o bench/peers/requirements.lock
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

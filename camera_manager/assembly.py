@@ -9,8 +9,10 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from camera_manager.camera_watch import CameraWatch
+from camera_manager.leadership import Leadership, holder_name
 from camera_manager.plan import GRACE_S
 from camera_manager.reconciler import Reconciler
 from camera_manager.runtime_reports import RuntimeReports
@@ -21,7 +23,7 @@ from camera_manager.work_queue import WorkQueue
 from camera_manager.worker_client import WorkerDrain
 from camera_manager.worker_tokens import WorkerTokens
 from dfip.camera_manager.v1 import manager_service_pb2, manager_service_pb2_grpc
-from dfip.control_plane.v1 import control_plane_service_pb2_grpc
+from dfip.control_plane.v1 import control_plane_service_pb2_grpc, lease_service_pb2_grpc
 from service_runtime.authentication import TokenVerifier
 from service_runtime.backoff import Backoff
 from service_runtime.clients import FileToken, open_channel
@@ -62,18 +64,30 @@ async def run(lifecycle: Lifecycle) -> None:
         for camera_id in camera_ids:
             queue.add(camera_id)
 
+    try:
+        holder = holder_name(settings.workers_dir)
+    except OSError as error:
+        raise _unusable(settings.workers_dir, error) from error
     cameras = CameraWatch(stub=stub, clock=clock, backoff=neighbour_backoff, on_change=look_at)
+    leadership = Leadership(
+        stub=lease_service_pb2_grpc.LeaseServiceStub(channel),
+        clock=clock,
+        holder=holder,
+        on_taken=cameras.relist,
+    )
     reports = RuntimeReports(
         stub=stub,
         clock=clock,
         backoff=neighbour_backoff,
+        leadership=leadership,
         on_refused=lambda _camera_ids: cameras.relist(),
     )
     reconciler = Reconciler(
         cameras=cameras,
         runtime=runtime,
-        tokens=WorkerTokens(stub),
+        tokens=WorkerTokens(stub, leadership),
         reports=reports,
+        leadership=leadership,
         queue=queue,
         clock=clock,
         worker_backoff=Backoff(initial_s=1.0, cap_s=300.0),
@@ -83,10 +97,10 @@ async def run(lifecycle: Lifecycle) -> None:
         room="camera_manager",
         listen=settings.listen,
         bindings=[
-            Binding(
-                descriptor=manager_service_pb2.DESCRIPTOR.services_by_name["ManagerService"],
-                add=manager_service_pb2_grpc.add_ManagerServiceServicer_to_server,
-                servicer=ManagerServicer(reconciler=reconciler, runtime=runtime),
+            Binding.of(
+                manager_service_pb2,
+                manager_service_pb2_grpc,
+                ManagerServicer(reconciler=reconciler, runtime=runtime),
             )
         ],
         verifier=TokenVerifier(settings.jwks_file, clock),
@@ -102,6 +116,7 @@ async def run(lifecycle: Lifecycle) -> None:
         for report in reconciler.ended_reports():
             reports.submit(report)
         await reports.flush(timeout=_LAST_WORD_S)
+        await leadership.release()
 
     # a manager whose address is taken must not get as far as to other managers' workers
     await server.start()
@@ -109,18 +124,23 @@ async def run(lifecycle: Lifecycle) -> None:
     try:
         await runtime.open(queue.add)
     except OSError as error:
-        raise StartError(
-            f"cannot use {error.filename or settings.workers_dir}: {error.strerror}; "
-            "set DFIP_WORKERS_DIR and DFIP_SOCKETS_DIR to folders that this user may write"
-        ) from error
+        raise _unusable(settings.workers_dir, error) from error
     lifecycle.stack.push_async_callback(end_workers)
 
+    lifecycle.spawn("lead", leadership.run())
     lifecycle.spawn("watch cameras", cameras.run())
     lifecycle.spawn("report runtimes", reports.run())
     lifecycle.spawn("reconcile", reconciler.run())
     lifecycle.spawn("tend worker logs", runtime.tend_logs())
     lifecycle.spawn("tell health", _serve_once_listed(cameras.listed, server))
     await lifecycle.wait_for_stop()
+
+
+def _unusable(workers_dir: Path, error: OSError) -> StartError:
+    return StartError(
+        f"cannot use {error.filename or workers_dir}: {error.strerror}; set DFIP_WORKERS_DIR and"
+        " DFIP_SOCKETS_DIR to folders that this user may write and no other manager uses"
+    )
 
 
 async def _serve_once_listed(listed: asyncio.Event, server: Server) -> None:

@@ -13,6 +13,7 @@ from camera_manager import plan as planning
 from camera_manager.camera_watch import CameraWatch
 from camera_manager.cameras import CameraView
 from camera_manager.failures import NO_FAILURES, Failures, after_end, recalled, without_wait
+from camera_manager.leadership import Leadership
 from camera_manager.plan import WorkerReport, plan
 from camera_manager.runtime_reports import RuntimeReports
 from camera_manager.runtimes.port import (
@@ -78,6 +79,7 @@ class Reconciler:
         runtime: What lives, opened.
         tokens: Opens epochs.
         reports: Takes what is seen.
+        leadership: Whether this manager may act.
         queue: Gives the keys.
         clock: Where time comes from.
         worker_backoff: Waits between the lives of a worker that fails.
@@ -91,6 +93,7 @@ class Reconciler:
         runtime: WorkerRuntime,
         tokens: WorkerTokens,
         reports: RuntimeReports,
+        leadership: Leadership,
         queue: WorkQueue,
         clock: Clock,
         worker_backoff: Backoff,
@@ -100,6 +103,7 @@ class Reconciler:
         self._runtime = runtime
         self._tokens = tokens
         self._reports = reports
+        self._leadership = leadership
         self._queue = queue
         self._clock = clock
         self._worker_backoff = worker_backoff
@@ -108,8 +112,8 @@ class Reconciler:
 
     @property
     def reconciling(self) -> bool:
-        """Whether it knows what is wanted, and so acts."""
-        return self._cameras.listed.is_set()
+        """Whether it knows what is wanted and no other manager acts, and so acts."""
+        return self._cameras.listed.is_set() and self._leadership.holds
 
     async def run(self) -> None:
         """Look at cameras until cancelled."""
@@ -131,10 +135,14 @@ class Reconciler:
             Unavailable: The manager does not know the cameras yet.
         """
         camera_id = parse_id(camera_id, noun="camera")
-        if not self.reconciling:
+        if not self._cameras.listed.is_set():
             raise Unavailable(
                 "MANAGER_NOT_READY",
                 "The camera manager has not heard from the control plane yet; try again shortly.",
+            )
+        if not self._leadership.holds:
+            raise Unavailable(
+                "MANAGER_STANDS_BY", "Another camera manager acts, or none yet; try again shortly."
             )
         camera = self._cameras.cameras.get(camera_id)
         if camera is None:
@@ -168,6 +176,8 @@ class Reconciler:
             link=self._cameras.link,
             now=now,
         )
+        if not self._leadership.holds:
+            return LookAgain(seconds=0)  # overtaken just now; the next look waits
         repeat_after = self._report(memory, decided.report)
         outcome = await self._act(camera_id, camera, memory, decided.action)
         if repeat_after is None or isinstance(outcome, Failed):
@@ -180,6 +190,7 @@ class Reconciler:
         while True:
             camera_id = await self._queue.take()
             try:
+                await self._leadership.wait()
                 outcome = await self.look(camera_id)
             except Exception as error:  # noqa: BLE001 the loop of the reconciler: one camera's
                 # trouble, of whatever kind, must not end the others

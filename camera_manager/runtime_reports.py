@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from camera_manager.leadership import Leadership
 from camera_manager.mapping import report_to
 from camera_manager.plan import WorkerReport
 from camera_manager.runtimes.port import pod_name
@@ -31,6 +32,7 @@ class RuntimeReports:
         stub: ControlPlaneServiceStub, or what answers like one.
         clock: Where time comes from.
         backoff: Waits while the control plane is away.
+        leadership: Whose term each request carries.
         on_refused: Called with the cameras whose report was refused.
     """
 
@@ -40,11 +42,13 @@ class RuntimeReports:
         stub: Any,  # noqa: ANN401 generated stubs carry no types
         clock: Clock,
         backoff: Backoff,
+        leadership: Leadership,
         on_refused: Callable[[Sequence[str]], None],
     ) -> None:
         self._stub = stub
         self._clock = clock
         self._backoff = backoff
+        self._leadership = leadership
         self._on_refused = on_refused
         self._waiting: dict[str, WorkerReport] = {}
         self._wake = asyncio.Event()
@@ -81,11 +85,17 @@ class RuntimeReports:
 
     async def _send(self, batch: Sequence[WorkerReport], timeout: float | None) -> bool:
         request = contract.ReportRuntimesRequest(
-            reports=[report_to(report, pod_name=pod_name(report.camera_id)) for report in batch]
+            reports=[report_to(report, pod_name=pod_name(report.camera_id)) for report in batch],
+            lease_term=self._leadership.term,
         )
         try:
             response = await self._stub.ReportRuntimes(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.FAILED_PRECONDITION:
+                # another manager acts: what this one saw is not its business any more
+                self._leadership.lost()
+                self._forget(batch)
+                return True
             if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
                 return False
             # one report that breaks a rule must not hold up the others

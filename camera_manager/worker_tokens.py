@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 
+from camera_manager.leadership import Leadership
 from dfip.control_plane.v1 import control_plane_service_pb2 as contract
 from service_runtime.secret import Secret
 
@@ -24,10 +25,16 @@ class WorkerToken:
 
 
 class WorkerTokens:
-    """Takes tokens for workers; ``stub`` is a ControlPlaneServiceStub or answers like one."""
+    """Takes tokens for workers.
 
-    def __init__(self, stub: Any) -> None:  # noqa: ANN401 generated stubs carry no types
+    Args:
+        stub: ControlPlaneServiceStub, or what answers like one.
+        leadership: Whose term each request carries.
+    """
+
+    def __init__(self, stub: Any, leadership: Leadership) -> None:  # noqa: ANN401 untyped stubs
         self._stub = stub
+        self._leadership = leadership
 
     async def issue(self, camera_id: str) -> WorkerToken | None:
         """Open a new epoch; None where the camera is gone or shall not run any more.
@@ -35,7 +42,9 @@ class WorkerTokens:
         Raises:
             ControlPlaneAway: No answer, or one that says nothing about the camera.
         """
-        request = contract.IssueWorkerTokenRequest(camera_id=camera_id)
+        request = contract.IssueWorkerTokenRequest(
+            camera_id=camera_id, lease_term=self._leadership.term
+        )
         try:
             response = await self._stub.IssueWorkerToken(request)
         except grpc.aio.AioRpcError as error:

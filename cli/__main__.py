@@ -1,7 +1,7 @@
 """The entry of the `dfip` command: puts the commands together and prints how they fail.
 
 Imports nothing but the commands' names and options, so that `dfip --help` answers at once; what a
-command does is loaded when it runs. Exit codes are in `cli.failures`.
+command does is loaded when it runs. Exit codes and the parts of a failure are in `cli.failures`.
 """
 
 import os
@@ -10,20 +10,23 @@ from collections.abc import Sequence
 
 import typer
 
-from cli.commands import camera, person, token
+from cli.commands import audit, camera, person, token
 from cli.commands.demo import demo
+from cli.commands.doctor import doctor
 from cli.commands.sightings import sightings
 from cli.commands.status import status
 from cli.commands.up import up
-from cli.failures import CommandFailed, ExitCode
+from cli.failure_report import FailureReport
+from cli.failures import CommandFailed, ExitCode, ReaderGone
+from cli.forms import wants_json
 from cli.talk import Talk
-
-_INTERRUPTED = 130
 
 _EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed, 5 conflict, "
-    "6 not reachable, 7 took too long. Data goes to standard output, everything else to standard "
-    "error. In a pipe, lists are tab-separated."
+    "6 not reachable, 7 took too long; 130 interrupted, 141 nobody reads the output any more. "
+    "Data goes to standard output, everything else to standard error; NO_COLOR is heeded. In a "
+    "pipe, lists are tab-separated full values; `-o` chooses another form. A failure says what, "
+    "why, what to do, and the request's id for the logs; with `-o json` as JSON."
 )
 
 app = typer.Typer(
@@ -39,33 +42,32 @@ app.add_typer(camera.app, name="camera")
 app.add_typer(person.app, name="person")
 app.command()(sightings)
 app.command()(status)
+app.command()(doctor)
 app.add_typer(token.app, name="token")
+app.add_typer(audit.app, name="audit")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; prints the sentence of a failure."""
-    talk = Talk()
+    """Run one command and return its exit code; prints what a failure has to tell."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    report = FailureReport(Talk(), as_json=wants_json(words))
     try:
-        app(args=arguments, prog_name="dfip")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else ExitCode.FAILED
-    except CommandFailed as failure:
-        _explain(failure, talk)
-        if os.environ.get("DFIP_DEBUG") == "1":
-            raise
-        return failure.code
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+        code = app(args=words, prog_name="dfip", standalone_mode=False)
+    except SystemExit as end:  # completion and its installation end so
+        code = end.code
+    except ReaderGone:
+        # what is still in the buffer would be written, and complained about, at the very end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.READER_GONE
+    except (KeyboardInterrupt, typer.Abort):
+        code = ExitCode.INTERRUPTED
+    except typer.TyperException as wrong:
+        code = report.usage(wrong)
     except Exception as error:  # the root of the process: a person reads what is printed here
         if os.environ.get("DFIP_DEBUG") == "1":
             raise
-        talk.say(
-            f"dfip failed in a way it should not ({type(error).__name__}); run it again with "
-            "DFIP_DEBUG=1 to see where.",
-            "error",
-        )
-        return ExitCode.FAILED
-    return ExitCode.OK
+        code = report.failed(error if isinstance(error, CommandFailed) else _defect(error))
+    return code if isinstance(code, int) else ExitCode.OK
 
 
 def main() -> None:
@@ -73,10 +75,11 @@ def main() -> None:
     sys.exit(run())
 
 
-def _explain(failure: CommandFailed, talk: Talk) -> None:
-    talk.say(failure.sentence, "error")
-    if failure.request_id:
-        talk.say(f"(request {failure.request_id})")
+def _defect(error: Exception) -> CommandFailed:
+    return CommandFailed(
+        "dfip failed in a way it should not; run it again with DFIP_DEBUG=1 to see where.",
+        why=type(error).__name__,
+    )
 
 
 if __name__ == "__main__":

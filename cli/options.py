@@ -1,9 +1,11 @@
 """The options that many commands share, so that they are spelled and explained once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from cli.forms import Form
 
 FLAG = ""
 """Metavar of an option that takes no value; without it the help would show a type to type."""
@@ -27,8 +29,43 @@ TokenFile = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _one_form(context: typer.Context, chosen: Any) -> Any:  # noqa: ANN401 - of either option
+    """Refuse two forms that contradict each other; whichever is read second sees the first."""
+    form, as_json = context.params.get("form"), context.params.get("as_json")
+    if (form and chosen is True and form is not Form.JSON) or (
+        as_json and isinstance(chosen, Form) and chosen is not Form.JSON
+    ):
+        raise typer.BadParameter("--json is short for -o json; leave one of the two out.")
+    return chosen
+
+
 AsJson = Annotated[
-    bool, typer.Option("--json", metavar=FLAG, help="Print JSON on standard output.")
+    bool, typer.Option("--json", metavar=FLAG, help="Short for -o json.", callback=_one_form)
+]
+"""The parameter has to be called `as_json`, and `OutputForm` stands beside it as `form`."""
+
+OutputForm = Annotated[
+    Form | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="table|json|jsonl|tsv",
+        help="Form of what is printed. Without it: a table on a terminal, tab-separated full "
+        "values in a pipe.",
+        show_default=False,
+        callback=_one_form,
+    ),
+]
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        "-w",
+        metavar=FLAG,
+        help="Show it again whenever it changes, until Ctrl-C; in a pipe, a line for each change.",
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", metavar=FLAG, help="Do not ask.")]
 DataDir = Annotated[

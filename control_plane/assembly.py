@@ -5,6 +5,7 @@ way round: streams are ended first, so that watchers and workers connect again a
 that run get a moment, then the database is closed.
 """
 
+import contextlib
 import functools
 import sqlite3
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ from control_plane.alerts.servicer import AlertServicer
 from control_plane.alerts.store import AlertStore
 from control_plane.alerts.watch import AlertWatch
 from control_plane.alerts.watch_lists import WatchListStore
+from control_plane.audit.servicer import AuditServicer
+from control_plane.audit.store import AuditStore
+from control_plane.audit.trail import DatabaseTrail
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import BlobRemover
 from control_plane.cameras.registry import CameraRegistry
@@ -27,13 +31,15 @@ from control_plane.cameras.watch import CameraWatch
 from control_plane.data_dir import MASTER_KEY_FILE, DataDir, DataDirInUse
 from control_plane.database import Database
 from control_plane.encryption import Vault, VaultError
-from control_plane.engines.port import DatabaseUnavailable, Engine
+from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable, Engine
 from control_plane.engines.postgres import PostgresEngine
 from control_plane.engines.sqlite import SqliteEngine
 from control_plane.events.feed import ChangeFeed
 from control_plane.events.servicer import EventServicer
 from control_plane.gateway.servicer import WorkerGatewayServicer
 from control_plane.gateway.switchboard import Switchboard
+from control_plane.leases.servicer import LeaseServicer
+from control_plane.leases.store import LeaseStore
 from control_plane.outages import outliving_outages
 from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
@@ -60,10 +66,14 @@ from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
     alert_service_pb2,
     alert_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
     control_plane_service_pb2,
     control_plane_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
+    lease_service_pb2,
+    lease_service_pb2_grpc,
     person_service_pb2,
     person_service_pb2_grpc,
     sighting_service_pb2,
@@ -118,6 +128,7 @@ class ControlPlane:
         self._occupancy = OccupancyWatch(self.database, self.feed)
         self._telemetry_line = GroupCommit(self.database, clock, occupancy=self._occupancy)
         self._judge = AlertJudge(self.database, clock)
+        self._trail = DatabaseTrail(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
         self._index = open_channel(
@@ -135,6 +146,7 @@ class ControlPlane:
             clock=clock,
             reflection=settings.reflection,
             reflected=_REFLECTED_ELSEWHERE,
+            trail=self._trail,
             max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
         )
         self.retention = Retention(self.database, self._remover, clock, settings)
@@ -148,6 +160,10 @@ class ControlPlane:
     def issuer(self) -> TokenIssuer:
         """What mints tokens."""
         return self._issuer
+
+    async def flush_audit(self) -> None:
+        """Write down the refused calls that were only counted so far."""
+        await self._trail.flush()
 
     async def start(self, lifecycle: Lifecycle) -> None:
         """Make everything ready, then serve.
@@ -201,6 +217,7 @@ class ControlPlane:
             ("alert-judge", self._judge.run),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
+            ("audit-refusals", self._trail.run),
         ):
             lifecycle.spawn(name, outliving_outages(name, work, self._clock))
         lifecycle.spawn("telemetry-commit", self._telemetry_line.run())
@@ -215,6 +232,8 @@ class ControlPlane:
             Unavailable("SERVICE_STOPPING", "The service restarts; connect again.")
         )
         await self._server.stop(grace_s=2)
+        with contextlib.suppress(DatabaseUnavailable, DatabaseBusy):
+            await self._trail.flush()
 
     @property
     def _database_name(self) -> str:
@@ -301,6 +320,16 @@ class ControlPlane:
                 TelemetryServicer(
                     ingest=telemetry, store=TelemetryStore(self.database), clock=self._clock
                 ),
+            ),
+            Binding.of(
+                audit_service_pb2,
+                audit_service_pb2_grpc,
+                AuditServicer(AuditStore(self.database)),
+            ),
+            Binding.of(
+                lease_service_pb2,
+                lease_service_pb2_grpc,
+                LeaseServicer(LeaseStore(self.database), self._clock),
             ),
             Binding.of(
                 token_service_pb2,

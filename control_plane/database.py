@@ -4,24 +4,34 @@
 to change anything. It hands out a ``Transaction``, whose ``append_event`` puts a row into the
 change feed, so that a change and its event are there together or not at all. Events are written at
 the end of their transaction, in the order in which transactions commit (``engines/postgres.py``
-says how). After each commit ``Database.committed`` wakes whoever follows the feed
+says how). In the same way the audit row of the call that changes something
+(``service_runtime.audit``) is written by its first transaction, whatever the call does. After each
+commit ``Database.committed`` wakes whoever follows the feed
 (``control_plane.events.feed``).
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import Table, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from control_plane.engines.port import CommitUnknown, DatabaseBusy, DatabaseUnavailable, Engine
+from control_plane.audit.tables import audit_row
+from control_plane.engines.port import (
+    CommitUnknown,
+    DatabaseBusy,
+    DatabaseUnavailable,
+    Engine,
+    Partition,
+)
 from control_plane.engines.sessions import FinishingSession
 from control_plane.events.tables import EventRow
+from service_runtime.audit import AuditedCall, AuditObject, current_change
 from service_runtime.clock import Clock
 
 T = TypeVar("T")
@@ -55,6 +65,18 @@ class Transaction:
         self.has_events = False
         self._engine = engine
         self._pending: list[EventRow] = []
+        self._audit_object: AuditObject | None = None
+
+    def audit_object(self, kind: str, id_: str) -> None:
+        """Say what the change is about, where the request cannot: what it made, for instance.
+
+        Only in the first transaction of a call, which writes its audit row.
+        """
+        self._audit_object = AuditObject(kind=kind, id=id_)
+
+    def add_audit_row(self, call: AuditedCall) -> None:
+        """Have the row of a call written with this transaction."""
+        self.session.add(audit_row(call, at=self.now, made=self._audit_object))
 
     async def append_event(
         self,
@@ -92,6 +114,15 @@ class Transaction:
         )
         # what fails, fails here, where the caller knows what it did
         await self.session.flush()
+
+    async def insert_rows(
+        self, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Write many rows, tuples in the order of ``columns``, as fast as the engine can.
+
+        Values go to the driver as they are. Do something else in the transaction before.
+        """
+        await self._engine.insert_rows(self.session, table, columns, rows)
 
     async def number_events(self) -> int:
         """Write the events so far, and return the sequence number of the last.
@@ -163,8 +194,13 @@ class Database:
             tx = Transaction(session, self._engine, self._clock.now())
             try:
                 yield tx
+                call = current_change()
+                if call is not None:
+                    tx.add_audit_row(call)
                 await tx.finish()
                 await self._commit(session)
+                if call is not None:
+                    call.written = True
             finally:
                 # also when cancelled: the commit may have happened, and a hint costs nothing
                 if tx.has_events:
@@ -186,6 +222,26 @@ class Database:
                 repeatable = isinstance(cause, DBAPIError) and self._engine.is_repeatable(cause)
                 if tries == _TRIES or not repeatable:
                     raise
+
+    @property
+    def has_partitions(self) -> bool:
+        """Whether large tables lie in partitions."""
+        return self._engine.has_partitions
+
+    async def add_partitions(self, table: Table, partitions: Sequence[Partition]) -> None:
+        """Make the partitions that are not there yet; nothing where tables are whole."""
+        if self._engine.has_partitions and partitions:
+            async with self.write() as tx:
+                await self._engine.add_partitions(tx.session, table, partitions)
+
+    async def partition_names(self, table: Table) -> list[str]:
+        """Return the names of a table's partitions, also of those that are being dropped."""
+        async with self.read() as session:
+            return await self._engine.partition_names(session, table)
+
+    async def drop_partitions(self, table: Table, names: Sequence[str]) -> int:
+        """Drop partitions while others read and write the rest; return how many went now."""
+        return await self._engine.drop_partitions(table, names) if names else 0
 
     async def prepare_migration(self, tx: Transaction) -> None:
         """Let one process at a time migrate, for as long as it takes."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from control_plane.alerts.model import LONGEST_COOLDOWN_S
 from control_plane.alerts.removal import forget_old_standings, remove_old_alerts
+from control_plane.audit.removal import remove_audit_rows
 from control_plane.blobs.removal import BlobRemover
 from control_plane.database import Database
 from control_plane.events.compaction import compact
@@ -47,6 +48,7 @@ class Retention:
 
     async def once(self) -> None:
         """Remove what is too old now, a little at a time, so that writers need not wait."""
+        await self._telemetry.prepare(self._clock.now())
         events = await compact(
             self._database,
             older_than=timedelta(days=self._settings.event_days),
@@ -64,12 +66,17 @@ class Retention:
             await self._remover.drain()
         now = self._clock.now()
         samples = await self._telemetry.remove_old(
-            now - timedelta(days=self._settings.telemetry_days)
+            now - timedelta(days=self._settings.telemetry_days), now=now
         )
         await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
         async with self._database.write() as tx:
             await forget_erased(tx, now - _ERASED_SIGHTINGS)
         alerts = await self._remove_alerts()
+        await remove_audit_rows(
+            self._database,
+            before=now - timedelta(days=self._settings.audit_days),
+            refusals=self._settings.audit_refusals,
+        )
         if events or sightings or samples or alerts:
             _log.info(
                 "retention.removed",

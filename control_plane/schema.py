@@ -13,9 +13,11 @@ from alembic.config import Config
 from sqlalchemy import Connection, select
 
 import control_plane.alerts.tables
+import control_plane.audit.tables
 import control_plane.blobs.tables
 import control_plane.cameras.tables
 import control_plane.events.tables
+import control_plane.leases.tables
 import control_plane.people.tables
 import control_plane.runtime.tables
 import control_plane.sightings.tables
@@ -26,7 +28,7 @@ from control_plane.tables import Base
 from service_runtime.identifiers import new_id
 
 metadata = Base.metadata
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def migrate(database: Database) -> None:
@@ -50,6 +52,6 @@ def upgrade(connection: Connection) -> None:
 def configuration(connection: Connection) -> Config:
     """Return what alembic's commands work with: our revisions, on the caller's connection."""
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config

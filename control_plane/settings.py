@@ -25,6 +25,8 @@ class Settings:
         sighting_days: Days that sightings and their pictures are kept.
         telemetry_days: Days that telemetry is kept.
         alert_days: Days that alerts are kept.
+        audit_days: Days that audit rows are kept.
+        audit_refusals: Rows of refused calls that it holds at most.
     """
 
     listen: str
@@ -41,3 +43,5 @@ class Settings:
     sighting_days: float = 30
     telemetry_days: float = 30
     alert_days: float = 90
+    audit_days: float = 3 * 365
+    audit_refusals: int = 500_000

@@ -71,6 +71,10 @@ class FailedPrecondition(ServiceError):
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
+class Superseded(FailedPrecondition):
+    """What the caller was entitled to has passed to somebody else; an audit row tells of it."""
+
+
 class Aborted(ServiceError):
     """Somebody else changed the object meanwhile."""
 

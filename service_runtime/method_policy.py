@@ -1,6 +1,6 @@
-"""Who may call which RPC, read from the contracts.
+"""Who may call which RPC and what trace a call leaves, read from the contracts.
 
-Deny by default: an RPC without a policy stops the service from starting.
+Deny by default: an RPC that does not say both stops the service from starting.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ _ADMITS: Mapping[int, frozenset[int]] = {
 
 
 class MethodPolicyMissing(Exception):
-    """A contract that does not say who may call one of its RPCs."""
+    """A contract that does not say who may call one of its RPCs, or what trace a call leaves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +31,14 @@ class MethodRule:
     path: str
     descriptor: MethodDescriptor
     admitted: frozenset[int]
+    audit: policy_pb2.Audit
 
 
 def read_rules(services: Iterable[ServiceDescriptor]) -> dict[str, MethodRule]:
     """Return the rule of every RPC, by path.
 
     Raises:
-        MethodPolicyMissing: An RPC names no role.
+        MethodPolicyMissing: An RPC names no role, or not what trace a call leaves.
     """
     rules = [_read(method) for service in services for method in _methods(service)]
     return {rule.path: rule for rule in rules}
@@ -55,12 +56,25 @@ def _methods(service: ServiceDescriptor) -> Iterable[MethodDescriptor]:
 
 def _read(method: MethodDescriptor) -> MethodRule:
     options: Any = method.GetOptions()  # the generated types do not know extensions
-    roles: list[int] = list(options.Extensions[policy_pb2.policy].roles)
+    policy = options.Extensions[policy_pb2.policy]
+    roles: list[int] = list(policy.roles)
     if not roles or policy_pb2.ROLE_UNSPECIFIED in roles:
         raise MethodPolicyMissing(
             f"{method.full_name} does not say who may call it; give it a dfip.options.v1.policy"
         )
+    if policy.audit not in {policy_pb2.AUDIT_NONE, policy_pb2.AUDIT_CHANGE, policy_pb2.AUDIT_LOOK}:
+        raise MethodPolicyMissing(
+            f"{method.full_name} does not say what trace a call leaves; give its"
+            " dfip.options.v1.policy an `audit`: AUDIT_NONE, AUDIT_CHANGE or AUDIT_LOOK"
+        )
+    if policy.audit != policy_pb2.AUDIT_NONE and method.client_streaming:
+        raise MethodPolicyMissing(
+            f"{method.full_name} takes a stream, whose messages leave no trace of their own;"
+            " only an RPC with one request can be AUDIT_CHANGE or AUDIT_LOOK"
+        )
     admitted: frozenset[int] = frozenset().union(
         *(_ADMITS.get(role, frozenset({role})) for role in roles)
     )
-    return MethodRule(path=method_path(method), descriptor=method, admitted=admitted)
+    return MethodRule(
+        path=method_path(method), descriptor=method, admitted=admitted, audit=policy.audit
+    )

@@ -14,6 +14,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from service_runtime.audit import AuditTrail, LoggedTrail
 from service_runtime.authentication import TokenVerifier
 from service_runtime.clock import Clock
 from service_runtime.interceptors.chain import InterceptorChain
@@ -62,6 +63,7 @@ class Server:
         reflected: Full names of further services that reflection shall name (at the edge).
         max_concurrent_rpcs: Calls at once; one more is refused with RESOURCE_EXHAUSTED.
         max_message_bytes: Largest message that it takes.
+        trail: Where calls leave their traces; the log where nothing better is known.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Server:
         reflected: Sequence[str] = (),
         max_concurrent_rpcs: int = 1000,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        trail: AuditTrail | None = None,
     ) -> None:
         self._room = room
         self._listen = listen
@@ -86,6 +89,7 @@ class Server:
         self._reflected = tuple(reflected)
         self._max_concurrent_rpcs = max_concurrent_rpcs
         self._max_message_bytes = max_message_bytes
+        self._trail: AuditTrail = trail or LoggedTrail()
         self._health = health.aio.HealthServicer()
         self._server: Any = None
         self._address = ""
@@ -99,7 +103,7 @@ class Server:
         """Listen and serve; health says NOT_SERVING until ``set_serving``.
 
         Raises:
-            MethodPolicyMissing: A contract leaves open who may call an RPC.
+            MethodPolicyMissing: A contract leaves open who may call an RPC, or its trace.
             ListenError: The address cannot be used.
         """
         rules = read_rules(binding.descriptor for binding in self._bindings)
@@ -110,6 +114,7 @@ class Server:
                     rules=rules,
                     verifier=self._verifier,
                     quota=CallQuota(self._max_concurrent_rpcs),
+                    trail=self._trail,
                 )
             ],
             options=self._options(),

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import settings
 
 from service_runtime.structured_logging import configure_logging
-from tests.support.engines import database_engine, postgres
+from tests.support.engines import database_engine, on_postgres, postgres
 
-__all__ = ["database_engine", "postgres"]
+__all__ = ["database_engine", "on_postgres", "postgres"]
 
 # a busy machine is no defect of an example
 settings.register_profile("dfip", deadline=None)

@@ -8,6 +8,9 @@ lie in their folders. They end with the site by their lifeline.
 
 import asyncio
 import contextlib
+import errno
+import fcntl
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +50,7 @@ from service_runtime.structured_logging import get_logger
 _log = get_logger(__name__)
 
 TOKEN_NAME = "token"  # noqa: S105 the name of a file
+_LOCK_NAME = "lock"
 _TRIM_EVERY_S = 10.0
 
 
@@ -104,6 +108,7 @@ class ProcessRuntime:
         self._clock = clock
         self._log_max_bytes = log_max_bytes
         self._held: dict[str, _Held] = {}
+        self._lock = -1
         self._on_change: Callable[[str], None] = lambda _camera_id: None
 
     async def open(self, on_change: Callable[[str], None]) -> None:
@@ -113,6 +118,7 @@ class ProcessRuntime:
         """
         self._on_change = on_change
         self._workers_dir = await asyncio.to_thread(_own_folder, self._workers_dir)
+        self._lock = _locked(self._workers_dir)
         self._sockets_dir = await asyncio.to_thread(_own_folder, self._sockets_dir)
         for camera_id in self.traces():
             if not self._adopt(camera_id):
@@ -213,6 +219,9 @@ class ProcessRuntime:
         await asyncio.gather(*stops)
         for camera_id in self._held:
             self._clean(camera_id)  # or the next manager would take these ends for failures
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     async def tend_logs(self) -> None:
         """Keep the logs within their bound until cancelled."""
@@ -331,6 +340,21 @@ def socket_name(camera_id: str) -> str:
 def _own_folder(path: Path) -> Path:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path.resolve()
+
+
+def _locked(folder: Path) -> int:
+    """Take the folder for this manager; the kernel gives it back however the process ends.
+
+    Raises:
+        OSError: Another manager has it: it would kill this one's workers as strays.
+    """
+    lock = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise OSError(errno.EBUSY, "another camera manager uses it", str(folder)) from None
+    return lock
 
 
 def _is_id(name: str) -> bool:

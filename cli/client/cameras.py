@@ -4,9 +4,12 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import grpc
+
 from cli.client.access import Access, connected
 from cli.client.lookup import camera_id_of
 from cli.client.times import full_time, short_time
+from cli.client.watching import ChangingLists, Section, news
 from cli.output import Column, Output
 from cli.talk import Talk
 from dfip.control_plane.v1 import (
@@ -15,6 +18,9 @@ from dfip.control_plane.v1 import (
     control_plane_service_pb2_grpc,
     runtime_pb2,
 )
+from service_runtime.clock import Clock
+
+_NO_CAMERA = "There is no camera yet; register one with `dfip camera add NAME URL --start`."
 
 CAMERA: tuple[Column[camera_pb2.Camera], ...] = (
     Column(title="id", value=lambda c: c.id),
@@ -41,6 +47,7 @@ CAMERA_WITH_RUNTIME: tuple[Column[runtime_pb2.CameraWithRuntime], ...] = (
     ),
     Column(
         title="last contact",
+        restless=True,
         value=lambda c: full_time(c.runtime.last_contact),
         shown=lambda c: short_time(c.runtime.last_contact),
     ),
@@ -77,17 +84,24 @@ async def add_camera(
 async def list_cameras(access: Access, output: Output, talk: Talk) -> None:
     """Print every camera with what is observed of it."""
     async with connected(access) as channel:
-        stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
-        answer = await stub.ListCameraRuntimes(
-            control_plane_service_pb2.ListCameraRuntimesRequest()
-        )
-    output.listing(
-        answer.data,
-        CAMERA_WITH_RUNTIME,
-        empty="There is no camera yet; register one with `dfip camera add NAME URL --start`.",
-    )
+        cameras = await _with_runtimes(channel)
+    output.listing(cameras, CAMERA_WITH_RUNTIME, empty=_NO_CAMERA)
     if not output.as_json:
-        explain_trouble(talk, answer.data)
+        explain_trouble(talk, cameras)
+
+
+async def watch_cameras(access: Access, output: Output, talk: Talk, clock: Clock) -> None:
+    """Print the cameras, and again what changes, for ever."""
+    lists = ChangingLists(output)
+    async with connected(access) as channel:
+        async for cameras in news(channel, lambda: _with_runtimes(channel), talk, clock):
+            lists.show(Section(items=cameras, columns=CAMERA_WITH_RUNTIME, empty=_NO_CAMERA))
+
+
+async def _with_runtimes(channel: grpc.aio.Channel) -> list[runtime_pb2.CameraWithRuntime]:
+    stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
+    answer = await stub.ListCameraRuntimes(control_plane_service_pb2.ListCameraRuntimesRequest())
+    return list(answer.data)
 
 
 async def set_camera_status(access: Access, output: Output, *, camera: str, status: str) -> None:

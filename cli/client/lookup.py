@@ -68,6 +68,11 @@ async def camera_names(channel: grpc.aio.Channel) -> dict[str, str]:
     return {camera.id: camera.name async for camera in stub.ListCameras(request)}
 
 
+async def person_names(channel: grpc.aio.Channel) -> dict[str, str]:
+    """Return the name of each person by their id."""
+    return {person.id: person.name for person in await list_persons(channel)}
+
+
 def is_id(reference: str) -> bool:
     """Tell whether a text is an id rather than a name."""
     try:

@@ -1,4 +1,8 @@
-"""Puts what a call to the site fails with into one sentence and an exit code."""
+"""Puts what a call to the site fails with into the parts of a failure and an exit code.
+
+A service's own status carries the sentence, the reason with its facts, the fields that are wrong
+and the request's id; a status without details comes from the way there.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,21 +42,43 @@ def command_failure(error: grpc.aio.AioRpcError, server: str) -> CommandFailed:
     """
     code = _CODES.get(error.code(), ExitCode.FAILED)
     status = _rich_status(error)
-    request = error_details_pb2.RequestInfo()
     if status is None:
-        return CommandFailed(_way_failure(error, server), code=code)
-    sentence = status.message
+        sentence = _way_failure(error, server)
+        return CommandFailed(sentence, code=code, why=_way_reason(error))
+    reasons: list[str] = []
+    info, violations = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    request = error_details_pb2.RequestInfo()
     for detail in status.details:
-        violations = error_details_pb2.BadRequest()
         if detail.Unpack(violations):
-            sentence += "".join(
-                f"\n  {v.field}: {v.description}"
+            reasons += [
+                f"{v.field}: {v.description}" if v.field else v.description
                 for v in violations.field_violations
-                if v.description not in status.message
-            )
-        elif detail.Is(request.DESCRIPTOR):
+            ]
+        elif detail.Unpack(info):
+            facts = ", ".join(f"{key} {value}" for key, value in sorted(info.metadata.items()))
+            reasons.insert(0, f"{info.reason} ({facts})" if facts else info.reason)
+        else:
             detail.Unpack(request)
-    return CommandFailed(sentence, code=code, request_id=request.request_id)
+    return CommandFailed(
+        status.message,
+        code=code,
+        why="\n".join(reasons),
+        request_id=request.request_id or _request_id_header(error),
+    )
+
+
+def _request_id_header(error: grpc.aio.AioRpcError) -> str:
+    """Return the id that the edge gave the request, where the service named none."""
+    for metadata in (error.initial_metadata(), error.trailing_metadata()):
+        for key, value in metadata or ():
+            if key == "x-request-id" and isinstance(value, str):
+                return value
+    return ""
+
+
+def _way_reason(error: grpc.aio.AioRpcError) -> str:
+    """Return what the transport says; never an exception's text, which gRPC does not send on."""
+    return f"{error.code().name}: {(error.details() or 'no details')[:200]}"
 
 
 def _rich_status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:

@@ -11,6 +11,7 @@ from cli.client.access import Access, connected
 from cli.client.cameras import CAMERA_WITH_RUNTIME, explain_trouble
 from cli.client.rpc_failures import command_failure
 from cli.client.times import full_time, short_time
+from cli.client.watching import ChangingLists, Section, news
 from cli.failures import CommandFailed, ExitCode
 from cli.output import Column, Output, to_json
 from cli.talk import Talk
@@ -21,6 +22,7 @@ from dfip.control_plane.v1 import (
     runtime_pb2,
 )
 from dfip.identity_index.v1 import identity_index_service_pb2, identity_index_service_pb2_grpc
+from service_runtime.clock import Clock
 
 T = TypeVar("T")
 
@@ -58,6 +60,16 @@ def worker_columns(names: Mapping[str, str]) -> tuple[Column[manager_service_pb2
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteState:
+    """All that can be seen of a site, and why the rest cannot."""
+
+    services: list[ServiceState]
+    workers: list[manager_service_pb2.Worker]
+    cameras: list[runtime_pb2.CameraWithRuntime]
+    failures: list[CommandFailed]
+
+
 async def show_status(access: Access, output: Output, talk: Talk) -> None:
     """Print the state of everything.
 
@@ -65,20 +77,45 @@ async def show_status(access: Access, output: Output, talk: Talk) -> None:
         CommandFailed: a service is away; all that could be seen is printed before.
     """
     async with connected(access) as channel:
-        control = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
-        manager = manager_service_pb2_grpc.ManagerServiceStub(channel)
-        index = identity_index_service_pb2_grpc.IdentityIndexServiceStub(channel)
-        cameras, workers, gallery = await asyncio.gather(
-            _ask(
-                control.ListCameraRuntimes(control_plane_service_pb2.ListCameraRuntimesRequest()),
-                access,
-            ),
-            _ask(manager.GetManagerStatus(manager_service_pb2.GetManagerStatusRequest()), access),
-            _ask(index.GetIndexStatus(identity_index_service_pb2.GetIndexStatusRequest()), access),
-        )
-    failures = [a for a in (cameras, workers, gallery) if isinstance(a, CommandFailed)]
+        state = await read_status(channel, access)
+    failures = state.failures
     if len(failures) == 3 and not output.as_json and len({f.sentence for f in failures}) == 1:
         raise failures[0]  # nothing could be seen, and one sentence says why
+    _print(output, talk, state)
+    if failures:
+        raise failures[0] if len(failures) == 1 else _one_of(failures)
+
+
+async def watch_status(access: Access, output: Output, talk: Talk, clock: Clock) -> None:
+    """Print the state of everything, and again what changes, for ever."""
+    lists = ChangingLists(output)
+    async with connected(access) as channel:
+        async for state in news(channel, lambda: read_status(channel, access), talk, clock):
+            names = {camera.id: camera.name for camera in state.cameras}
+            lists.show(
+                Section(items=state.services, columns=SERVICE, empty=""),
+                Section(
+                    items=state.workers, columns=worker_columns(names), empty="No worker runs."
+                ),
+                Section(
+                    items=state.cameras, columns=CAMERA_WITH_RUNTIME, empty="There is no camera."
+                ),
+            )
+
+
+async def read_status(channel: grpc.aio.Channel, access: Access) -> SiteState:
+    """Ask every service how it is."""
+    control = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
+    manager = manager_service_pb2_grpc.ManagerServiceStub(channel)
+    index = identity_index_service_pb2_grpc.IdentityIndexServiceStub(channel)
+    cameras, workers, gallery = await asyncio.gather(
+        _ask(
+            control.ListCameraRuntimes(control_plane_service_pb2.ListCameraRuntimesRequest()),
+            access,
+        ),
+        _ask(manager.GetManagerStatus(manager_service_pb2.GetManagerStatusRequest()), access),
+        _ask(index.GetIndexStatus(identity_index_service_pb2.GetIndexStatusRequest()), access),
+    )
     services = [
         _state("control_plane", cameras, lambda a: _count(len(a.data), "camera")),
         _state("camera_manager", workers, lambda a: _count(a.data.worker_count, "worker")),
@@ -92,11 +129,12 @@ async def show_status(access: Access, output: Output, talk: Talk) -> None:
             ),
         ),
     ]
-    seen_workers = [] if isinstance(workers, CommandFailed) else list(workers.data.workers)
-    seen_cameras = [] if isinstance(cameras, CommandFailed) else list(cameras.data)
-    _print(output, talk, services, seen_workers, seen_cameras)
-    if failures:
-        raise failures[0] if len(failures) == 1 else _one_of(failures)
+    return SiteState(
+        services=services,
+        workers=[] if isinstance(workers, CommandFailed) else list(workers.data.workers),
+        cameras=[] if isinstance(cameras, CommandFailed) else list(cameras.data),
+        failures=[a for a in (cameras, workers, gallery) if isinstance(a, CommandFailed)],
+    )
 
 
 def _one_of(failures: list[CommandFailed]) -> CommandFailed:
@@ -107,32 +145,24 @@ def _one_of(failures: list[CommandFailed]) -> CommandFailed:
     return first
 
 
-def _print(
-    output: Output,
-    talk: Talk,
-    services: list[ServiceState],
-    workers: list[manager_service_pb2.Worker],
-    cameras: list[runtime_pb2.CameraWithRuntime],
-) -> None:
+def _print(output: Output, talk: Talk, state: SiteState) -> None:
     if output.as_json:
         output.text(
             "",
             {
-                "services": [
-                    {"name": s.name, "state": s.state, "detail": s.detail} for s in services
-                ],
-                "workers": [to_json(worker) for worker in workers],
-                "cameras": [to_json(camera) for camera in cameras],
+                "services": [to_json(service) for service in state.services],
+                "workers": [to_json(worker) for worker in state.workers],
+                "cameras": [to_json(camera) for camera in state.cameras],
             },
         )
         return
-    output.listing(services, SERVICE)
+    output.listing(state.services, SERVICE)
     talk.say("")
-    names = {camera.id: camera.name for camera in cameras}
-    output.listing(workers, worker_columns(names), empty="No worker runs.")
+    names = {camera.id: camera.name for camera in state.cameras}
+    output.listing(state.workers, worker_columns(names), empty="No worker runs.")
     talk.say("")
-    output.listing(cameras, CAMERA_WITH_RUNTIME, empty="There is no camera.")
-    explain_trouble(talk, cameras)
+    output.listing(state.cameras, CAMERA_WITH_RUNTIME, empty="There is no camera.")
+    explain_trouble(talk, state.cameras)
 
 
 async def _ask(call: Awaitable[T], access: Access) -> T | CommandFailed:

@@ -6,14 +6,23 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import confirmed, run
+from cli.completion import complete_camera
 from cli.failures import CommandFailed, ExitCode
-from cli.options import FLAG, AsJson, Server, TokenFile, Yes
+from cli.options import FLAG, AsJson, OutputForm, Server, TokenFile, Watch, Yes
 
 app = typer.Typer(no_args_is_help=True, help="Register cameras, start and stop them.")
 
 _LONGEST_URL = 4096
 
-Camera = Annotated[str, typer.Argument(metavar="ID|NAME", help="The camera.", show_default=False)]
+Camera = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID|NAME",
+        help="The camera.",
+        show_default=False,
+        autocompletion=complete_camera,
+    ),
+]
 
 
 @app.command()
@@ -37,6 +46,7 @@ def add(
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Register a camera."""
     from cli.client.access import find_access
@@ -52,7 +62,7 @@ def add(
     run(
         add_camera(
             find_access(server, token_file),
-            Output(as_json=as_json),
+            Output(as_json=as_json, form=form),
             name=name,
             connection_string=url_of(connection_string),
             location=location,
@@ -63,42 +73,64 @@ def add(
 
 
 @app.command("list")
-def list_(server: Server = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+def list_(
+    *,
+    watch: Watch = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+    form: OutputForm = None,
+) -> None:
     """List the cameras with what is observed of each.
 
     In a pipe: id, name, wanted, worker, health, reason, next try, last contact, location.
     """
     from cli.client.access import find_access
-    from cli.client.cameras import list_cameras
+    from cli.client.cameras import list_cameras, watch_cameras
     from cli.output import Output
     from cli.talk import Talk
+    from service_runtime.clock import SystemClock
 
-    run(list_cameras(find_access(server, token_file), Output(as_json=as_json), Talk()))
+    access, output = find_access(server, token_file), Output(as_json=as_json, form=form)
+    if watch:
+        run(watch_cameras(access, output, Talk(), SystemClock()))
+    else:
+        run(list_cameras(access, output, Talk()))
 
 
 @app.command()
 def start(
-    camera: Camera, server: Server = None, token_file: TokenFile = None, as_json: AsJson = False
+    camera: Camera,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Start a camera."""
-    _set_status(camera, "enabled", server, token_file, as_json)
+    _set_status(camera, "enabled", server, token_file, as_json=as_json, form=form)
 
 
 @app.command()
 def stop(
-    camera: Camera, server: Server = None, token_file: TokenFile = None, as_json: AsJson = False
+    camera: Camera,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Stop a camera."""
-    _set_status(camera, "disabled", server, token_file, as_json)
+    _set_status(camera, "disabled", server, token_file, as_json=as_json, form=form)
 
 
 @app.command()
 def rm(
     camera: Camera,
+    *,
     yes: Yes = False,
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Remove a camera, with its sightings."""
     from cli.client.access import find_access
@@ -108,11 +140,17 @@ def rm(
 
     access = find_access(server, token_file)
     confirmed(f"Remove the camera {camera} with all its sightings?", yes=yes)
-    run(remove_camera(access, Output(as_json=as_json), Talk(), camera=camera))
+    run(remove_camera(access, Output(as_json=as_json, form=form), Talk(), camera=camera))
 
 
 def _set_status(
-    camera: str, status: str, server: Server, token_file: TokenFile, as_json: bool
+    camera: str,
+    status: str,
+    server: Server,
+    token_file: TokenFile,
+    *,
+    as_json: bool,
+    form: OutputForm,
 ) -> None:
     from cli.client.access import find_access
     from cli.client.cameras import set_camera_status
@@ -120,6 +158,9 @@ def _set_status(
 
     run(
         set_camera_status(
-            find_access(server, token_file), Output(as_json=as_json), camera=camera, status=status
+            find_access(server, token_file),
+            Output(as_json=as_json, form=form),
+            camera=camera,
+            status=status,
         )
     )

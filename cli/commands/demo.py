@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import CommandFailed, ExitCode
-from cli.options import FLAG, AsJson
+from cli.options import FLAG, AsJson, OutputForm
 
 
 def demo(
@@ -68,6 +68,7 @@ def demo(
         ),
     ] = None,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Run DFIP on a moving clip of an astronaut's portrait and show her sightings.
 
@@ -84,6 +85,7 @@ def demo(
             code=ExitCode.USAGE,
         )
     from cli.demo.journey import DemoWish, run_demo
+    from cli.output import Output
 
     run_demo(
         DemoWish(
@@ -94,5 +96,5 @@ def demo(
             data_dir=data_dir,
             http_port=http_port,
         ),
-        as_json=as_json,
+        Output(as_json=as_json, form=form),
     )

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import confirmed, run
-from cli.options import FLAG, AsJson, Server, TokenFile, Yes
+from cli.completion import complete_person
+from cli.options import FLAG, AsJson, OutputForm, Server, TokenFile, Yes
 
 app = typer.Typer(no_args_is_help=True, help="Enrol people, list and erase them.")
 
@@ -47,6 +48,7 @@ def add(
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Enrol a person from photographs."""
     from cli.client.access import find_access
@@ -59,7 +61,7 @@ def add(
     run(
         add_person(
             find_access(server, token_file),
-            Output(as_json=as_json),
+            Output(as_json=as_json, form=form),
             Talk(),
             name=name,
             photos=pictures,
@@ -70,7 +72,12 @@ def add(
 
 
 @app.command("list")
-def list_(server: Server = None, token_file: TokenFile = None, as_json: AsJson = False) -> None:
+def list_(
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+    form: OutputForm = None,
+) -> None:
     """List the people.
 
     In a pipe: id, name, faces, last seen.
@@ -79,18 +86,26 @@ def list_(server: Server = None, token_file: TokenFile = None, as_json: AsJson =
     from cli.client.persons import print_persons
     from cli.output import Output
 
-    run(print_persons(find_access(server, token_file), Output(as_json=as_json)))
+    run(print_persons(find_access(server, token_file), Output(as_json=as_json, form=form)))
 
 
 @app.command()
 def rm(
     person: Annotated[
-        str, typer.Argument(metavar="ID|NAME", help="The person.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="ID|NAME",
+            help="The person.",
+            show_default=False,
+            autocompletion=complete_person,
+        ),
     ],
+    *,
     yes: Yes = False,
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Erase a person with faces, sightings and pictures, and print the receipt."""
     from cli.client.access import find_access
@@ -99,4 +114,4 @@ def rm(
 
     access = find_access(server, token_file)
     confirmed(f"Erase {person} with all faces, sightings and pictures?", yes=yes)
-    run(remove_person(access, Output(as_json=as_json), person=person))
+    run(remove_person(access, Output(as_json=as_json, form=form), person=person))

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import run
-from cli.options import FLAG, AsJson, Server, TokenFile
+from cli.completion import complete_camera, complete_person
+from cli.options import FLAG, AsJson, OutputForm, Server, TokenFile
 
 _LISTED = 20
 
@@ -15,14 +16,31 @@ def sightings(
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow", "-f", metavar=FLAG, help="Show sightings as they come, until Ctrl-C."
+            "--follow",
+            "-f",
+            "--watch",
+            "-w",
+            metavar=FLAG,
+            help="Show sightings as they come, until Ctrl-C.",
         ),
     ] = False,
     camera: Annotated[
-        str, typer.Option(metavar="ID|NAME", help="Only of this camera.", show_default=False)
+        str,
+        typer.Option(
+            metavar="ID|NAME",
+            help="Only of this camera.",
+            show_default=False,
+            autocompletion=complete_camera,
+        ),
     ] = "",
     person: Annotated[
-        str, typer.Option(metavar="ID|NAME", help="Only of this person.", show_default=False)
+        str,
+        typer.Option(
+            metavar="ID|NAME",
+            help="Only of this person.",
+            show_default=False,
+            autocompletion=complete_person,
+        ),
     ] = "",
     limit: Annotated[
         int | None,
@@ -36,6 +54,7 @@ def sightings(
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Show who was seen, newest first.
 
@@ -47,7 +66,7 @@ def sightings(
     from cli.output import Output
     from cli.talk import Talk
 
-    access, output = find_access(server, token_file), Output(as_json=as_json)
+    access, output = find_access(server, token_file), Output(as_json=as_json, form=form)
     if follow:
         work = follow_sightings(access, output, Talk(), camera=camera, person=person, limit=limit)
     else:

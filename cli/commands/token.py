@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from cli.commands.running import run
+from cli.completion import complete_camera
 from cli.failures import CommandFailed, ExitCode
-from cli.options import AsJson, Server, TokenFile
+from cli.options import AsJson, OutputForm, Server, TokenFile
 
 app = typer.Typer(no_args_is_help=True, help="Make tokens.")
 
@@ -31,7 +32,13 @@ def issue(
     *,
     role: Annotated[TokenRole, typer.Option(help="What it allows.", show_default=False)],
     camera: Annotated[
-        str, typer.Option(metavar="ID|NAME", help="The camera, for a worker.", show_default=False)
+        str,
+        typer.Option(
+            metavar="ID|NAME",
+            help="The camera, for a worker.",
+            show_default=False,
+            autocompletion=complete_camera,
+        ),
     ] = "",
     subject: Annotated[
         str, typer.Option(help="Whom it is for, as the audit will name them.", show_default=False)
@@ -42,6 +49,7 @@ def issue(
     server: Server = None,
     token_file: TokenFile = None,
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Print a new token, alone, on standard output."""
     from cli.client.access import find_access
@@ -59,7 +67,7 @@ def issue(
     run(
         issue_token(
             find_access(server, token_file),
-            Output(as_json=as_json),
+            Output(as_json=as_json, form=form),
             Talk(),
             role=role.value,
             camera=camera,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, DataDir, HttpPort
+from cli.options import AsJson, DataDir, HttpPort, OutputForm
 from cli.places import DEFAULT_PORT, default_data_dir
 
 
@@ -26,8 +26,10 @@ def up(
     ] = None,
     pack: Annotated[str, typer.Option(metavar="NAME", help="Model pack.")] = "builtin",
     as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Run all of DFIP on this machine, in the foreground."""
+    from cli.output import Output
     from cli.supervisor.foreground import run_in_foreground
     from cli.supervisor.site import SiteWish
 
@@ -39,5 +41,5 @@ def up(
             media_root=media_root,
             pack_id=pack,
         ),
-        as_json=as_json,
+        Output(as_json=as_json, form=form),
     )

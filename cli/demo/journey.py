@@ -18,6 +18,7 @@ from cli.demo.footage import Footage, Subject, footage_of
 from cli.demo.rest import RestSite
 from cli.demo.show import Show
 from cli.failures import CommandFailed, ExitCode
+from cli.output import Output
 from cli.places import DEFAULT_PORT
 from cli.supervisor.foreground import describe
 from cli.supervisor.running import RunningMesh, prepare_pack_for, running_mesh, until_signal
@@ -51,7 +52,7 @@ class DemoWish:
     http_port: int | None
 
 
-def run_demo(wish: DemoWish, *, as_json: bool) -> None:
+def run_demo(wish: DemoWish, output: Output) -> None:
     """Run the demo to its end.
 
     Raises:
@@ -80,7 +81,7 @@ def run_demo(wish: DemoWish, *, as_json: bool) -> None:
             )
         prepare_pack_for(_PACK, talk)
         deadline_s = None if wish.timeout_s is None else began + wish.timeout_s
-        show = Show(site, talk, as_json=as_json, goes_on=not wish.until_match)
+        show = Show(site, talk, output=output, goes_on=not wish.until_match)
         demo = _Demo(site=site, footage=footage, show=show, until_match=wish.until_match)
         left_s = None if deadline_s is None else max(0.0, deadline_s - clock.monotonic())
         matched = asyncio.run(until_signal(demo.run(left_s)))

@@ -1,17 +1,29 @@
 """How the demo looks: a line for each sighting on standard output, the rest as talk."""
 
-import json
 import os
 import shlex
 import sys
 from datetime import datetime
 from typing import Any
 
+from cli.output import Column, Output
 from cli.supervisor.site import Site
 from cli.talk import Talk
 
 _TONES = {"match": "\033[32m", "review": "\033[33m", "unknown": "\033[2m"}
 _PLAIN = "\033[0m"
+
+_KEYS = (
+    "id", "started_at", "camera_id", "decision", "person_id", "person_name", "score", "threshold",
+    "frames",
+)  # fmt: skip
+
+
+def _column(key: str) -> Column[dict[str, Any]]:
+    return Column(title=key, value=lambda sighting: str(sighting.get(key, "")))
+
+
+SIGHTING = tuple(_column(key) for key in _KEYS)
 
 
 class Show:
@@ -20,14 +32,14 @@ class Show:
     Args:
         site: where pictures can be fetched.
         talk: takes what is no data.
-        as_json: print sightings as REST tells them, one a line.
+        output: prints sightings, one a line; as JSON they are what REST tells.
         goes_on: the site runs on after the first match, so that its picture can be fetched.
     """
 
-    def __init__(self, site: Site, talk: Talk, *, as_json: bool, goes_on: bool) -> None:
+    def __init__(self, site: Site, talk: Talk, *, output: Output, goes_on: bool) -> None:
         self.talk = talk
         self._site = site
-        self._as_json = as_json
+        self._output = output
         self._shown: dict[str, str] = {}
         self._closest: dict[str, Any] | None = None
         self._linked = not goes_on
@@ -75,13 +87,9 @@ class Show:
         )
 
     def _print(self, sighting: dict[str, Any]) -> None:
-        if self._as_json:
-            print(json.dumps(sighting, ensure_ascii=False), flush=True)  # noqa: T201 - the data
+        self._output.line(sighting, SIGHTING, sentence=_coloured)
+        if self._output.as_json:
             return
-        line = describe_sighting(sighting)
-        if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
-            line = f"{_TONES.get(sighting['decision'], '')}{line}{_PLAIN}"
-        print(line, flush=True)  # noqa: T201 - the data of this command
         if not self._linked and sighting["decision"] == "match":
             self._linked = True
             token_file = shlex.quote(str(self._site.admin_token_file))
@@ -89,6 +97,13 @@ class Show:
                 f'  its picture: curl -H "Authorization: Bearer $(cat {token_file})" '
                 f"{self._site.url}/sightings/{sighting['id']}/image -o face.jpg"
             )
+
+
+def _coloured(sighting: dict[str, Any]) -> str:
+    line = describe_sighting(sighting)
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        line = f"{_TONES.get(sighting['decision'], '')}{line}{_PLAIN}"
+    return line
 
 
 def _count(tracks: int) -> str:

@@ -1,22 +1,28 @@
 """`dfip up` from beginning to end: checks, pack, processes, where everything is, and the stop."""
 
 import asyncio
-import json
 import os
 import shlex
 
+from cli.forms import Form
+from cli.output import Column, Output
 from cli.places import DEFAULT_SERVER, default_data_dir
 from cli.supervisor.running import prepare_pack_for, running_mesh, until_signal
 from cli.supervisor.site import Site, SiteWish, open_site
 from cli.talk import Talk
 
 
-def run_in_foreground(wish: SiteWish, *, as_json: bool) -> None:
+def _column(key: str) -> Column[dict[str, str]]:
+    return Column(title=key, value=lambda places: places[key])
+
+
+def run_in_foreground(wish: SiteWish, output: Output) -> None:
     """Run the mesh until a signal ends it.
 
     Args:
         wish: what to run.
-        as_json: print where everything is as one line of JSON on standard output, once it serves.
+        output: says where everything is in one line once it serves, but to people, who are told
+            with what else there is to know.
 
     Raises:
         CommandFailed: the mesh cannot run; the sentence says why.
@@ -25,16 +31,17 @@ def run_in_foreground(wish: SiteWish, *, as_json: bool) -> None:
     talk = Talk()
     with open_site(wish) as site:
         prepare_pack_for(wish.pack_id, talk)
-        asyncio.run(until_signal(_run(site, talk, as_json=as_json)))
+        asyncio.run(until_signal(_run(site, talk, output)))
     talk.say("DFIP has stopped.")
 
 
-async def _run(site: Site, talk: Talk, *, as_json: bool) -> None:
+async def _run(site: Site, talk: Talk, output: Output) -> None:
     talk.say("DFIP is starting …")
     async with running_mesh(site, talk) as mesh:
         await mesh.start()
-        if as_json:
-            print(json.dumps(whereabouts(site)), flush=True)  # noqa: T201 - the data of this command
+        if output.form is not Form.TABLE:
+            places = whereabouts(site)
+            output.line(places, [_column(key) for key in places])
         talk.say("DFIP is running; Ctrl-C stops it.", "good")
         talk.say(describe(site))
         await mesh.until_broken()

@@ -228,6 +228,15 @@ def _port_trouble(host: str, port: int, error: OSError) -> CommandFailed:
     )
 
 
+def runtime_dir_of(data_dir: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the path of the folder that `make_runtime_dir` makes for a data folder."""
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
+    own = environ.get("XDG_RUNTIME_DIR", "")
+    if own and Path(own).is_dir() and len(os.fsencode(own)) + 18 <= _LONGEST_RUNTIME_DIR:
+        return Path(own) / f"dfip-{name}"
+    return Path("/tmp") / f"dfip-{os.getuid()}-{name}"  # noqa: S108 - owner and mode are checked
+
+
 def make_runtime_dir(data_dir: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """Make the short folder, closed to others, that holds the site's sockets and machine tokens.
 
@@ -236,12 +245,7 @@ def make_runtime_dir(data_dir: Path, environ: Mapping[str, str] = os.environ) ->
     Raises:
         CommandFailed: somebody else owns that path.
     """
-    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
-    own = environ.get("XDG_RUNTIME_DIR", "")
-    if own and Path(own).is_dir() and len(os.fsencode(own)) + 18 <= _LONGEST_RUNTIME_DIR:
-        path = Path(own) / f"dfip-{name}"
-    else:
-        path = Path("/tmp") / f"dfip-{os.getuid()}-{name}"  # noqa: S108 - owner and mode are checked
+    path = runtime_dir_of(data_dir, environ)
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:

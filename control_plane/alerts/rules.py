@@ -59,6 +59,7 @@ class RuleStore:
                 if earlier is not None:
                     if earlier.request_digest != request_digest:
                         raise model.request_id_reused("rule")
+                    tx.audit_object("alert_rule", earlier.id)
                     return rule_of(earlier)
             await _require_named(tx, condition, frozenset(condition.camera_ids))
             count = await tx.session.scalar(select(func.count()).select_from(AlertRuleRow))
@@ -83,6 +84,7 @@ class RuleStore:
                 created_at=tx.now,
                 updated_at=tx.now,
             )
+            tx.audit_object("alert_rule", row.id)
             tx.session.add(row)
             await _announce(tx)
             return rule_of(row)

@@ -46,6 +46,7 @@ class WatchListStore:
                 if earlier is not None:
                     if earlier.request_digest != request_digest:
                         raise model.request_id_reused("watch list")
+                    tx.audit_object("watch_list", earlier.id)
                     return (await _complete(tx.session, [earlier]))[0]
             count = await tx.session.scalar(select(func.count()).select_from(WatchListRow))
             if (count or 0) >= model.MOST_WATCH_LISTS:
@@ -61,6 +62,7 @@ class WatchListStore:
                 created_at=tx.now,
                 updated_at=tx.now,
             )
+            tx.audit_object("watch_list", row.id)
             tx.session.add(row)
             await tx.session.flush()
             await _add_members(tx, row.id, person_ids)

@@ -20,6 +20,7 @@ from control_plane.database import Database, Transaction
 from control_plane.encryption import Vault
 from control_plane.events.payloads import camera_payload
 from control_plane.events.types import EPOCH_ISSUED, RETRY_REQUESTED
+from control_plane.leases.store import hold_term
 from control_plane.runtime.model import Observation
 from control_plane.runtime.store import apply_observation, camera_not_found
 from control_plane.runtime.tables import CameraRuntimeRow
@@ -99,8 +100,10 @@ class CameraRegistry:
                 )
                 if earlier is not None:
                     self._check_repeat(earlier, request_digest)
+                    tx.audit_object("camera", earlier.id)
                     return earlier, await tx.session.get_one(CameraRuntimeRow, earlier.id)
             camera_id = new_id()
+            tx.audit_object("camera", camera_id)
             row = CameraRow(
                 id=camera_id,
                 name=camera.name,
@@ -206,15 +209,18 @@ class CameraRegistry:
 
         await self._database.transact(ask)
 
-    async def issue_worker_token(self, camera_id: str) -> tuple[IssuedToken, int]:
+    async def issue_worker_token(
+        self, camera_id: str, *, lease_term: int
+    ) -> tuple[IssuedToken, int]:
         """Open a new epoch and return the one token that may report in it, and the epoch.
 
         Raises:
             NotFound: ``CAMERA_NOT_FOUND``.
-            FailedPrecondition: ``CAMERA_STOPPED``.
+            FailedPrecondition: ``CAMERA_STOPPED``, or ``LEASE_LOST``: another manager acts.
         """
 
         async def issue(tx: Transaction) -> tuple[IssuedToken, int]:
+            await hold_term(tx, lease_term)
             row, runtime = await _load_locked(tx, camera_id)
             _require_running(row)
             runtime.epoch += 1
@@ -226,6 +232,7 @@ class CameraRegistry:
                 epoch=runtime.epoch,
             )
             runtime.token_id = token.token_id
+            tx.audit_object("token", token.token_id)
             pending = Observation(
                 worker_status="pending",
                 health_status="unknown",

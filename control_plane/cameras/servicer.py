@@ -20,6 +20,7 @@ from control_plane.cameras.model import DESIRED_STATE_OF, HEALTH_INFO_BYTES, che
 from control_plane.cameras.registry import CameraAndRuntime, CameraChange, CameraRegistry, load
 from control_plane.cameras.watch import CameraWatch
 from control_plane.database import Database, Transaction
+from control_plane.leases.store import hold_term
 from control_plane.runtime.mapping import observation, timestamp
 from control_plane.runtime.model import Observation, health_of_status
 from control_plane.runtime.store import record_heartbeat, record_report
@@ -204,6 +205,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         )
 
         async def record(tx: Transaction) -> set[str]:
+            await hold_term(tx, request.lease_term)
             return {
                 report.camera_id
                 for report, observed in reports
@@ -221,7 +223,9 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
     ) -> pb.IssueWorkerTokenResponse:
         """Open a new epoch and make the token of its worker."""
         del context
-        issued, epoch = await self._registry.issue_worker_token(_camera_id(request.camera_id))
+        issued, epoch = await self._registry.issue_worker_token(
+            _camera_id(request.camera_id), lease_term=request.lease_term
+        )
         return pb.IssueWorkerTokenResponse(
             token=issued.token.reveal(), epoch=epoch, expires_at=timestamp(issued.expires_at)
         )

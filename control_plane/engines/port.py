@@ -4,9 +4,12 @@
 there; stores, feed and migrations are written once.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -27,8 +30,21 @@ class DatabaseBusy(Unavailable):
         super().__init__("DATABASE_BUSY", "The database is busy; try again soon.")
 
 
+class PartitionMissing(DatabaseBusy):
+    """A table has no partition for a row: make it, and do it again. Nothing was written."""
+
+
 class CommitUnknown(DatabaseUnavailable):
     """The connection broke during the commit: it is there or it is not, as a whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """The part of a table whose key lies from ``start`` on and before ``end``."""
+
+    name: str
+    start: int
+    end: int
 
 
 class Engine(Protocol):
@@ -74,6 +90,34 @@ class Engine(Protocol):
 
     async def alone(self, session: AsyncSession, name: str) -> None:
         """Wait until no other transaction of any process holds the name, and hold it."""
+        ...
+
+    async def insert_rows(
+        self, session: AsyncSession, table: Table, columns: Sequence[str], rows: Sequence[Any]
+    ) -> None:
+        """Write many rows, tuples in the order of ``columns``, as fast as the engine can.
+
+        The values are what the driver takes. The transaction has done something before.
+        """
+        ...
+
+    @property
+    def has_partitions(self) -> bool:
+        """Whether large tables lie in partitions; without, the three below are never called."""
+        ...
+
+    async def add_partitions(
+        self, session: AsyncSession, table: Table, partitions: Sequence[Partition]
+    ) -> None:
+        """Make the partitions that are not there yet."""
+        ...
+
+    async def partition_names(self, session: AsyncSession, table: Table) -> list[str]:
+        """Return the names of a table's partitions, also of those that are being dropped."""
+        ...
+
+    async def drop_partitions(self, table: Table, names: Sequence[str]) -> int:
+        """Drop partitions while others read and write the rest; return how many went."""
         ...
 
     async def prepare_migration(self, session: AsyncSession) -> None:

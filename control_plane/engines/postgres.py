@@ -18,19 +18,21 @@ then read is the table.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, Table, make_url, text
 from sqlalchemy.engine.interfaces import IsolationLevel
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable, Hint
+from control_plane.engines import partitions
+from control_plane.engines.copying import copy_rows
+from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable, Hint, Partition
 from service_runtime.clock import Clock
 from service_runtime.errors import InvalidArgument, ServiceError
 from service_runtime.secret import Secret
@@ -47,6 +49,7 @@ _CHANNEL: Final = "dfip_events"
 _LOCKS: Final = 0x64666970
 _FEED_LOCK: Final = 1
 _MIGRATION_LOCK: Final = 2
+_PARTITIONS_LOCK: Final = 3
 _SERVER_SETTINGS: Final = {
     "application_name": "dfip-control-plane",
     "jit": "off",  # compiling costs more than these short statements
@@ -161,6 +164,41 @@ class PostgresEngine:
             text("SELECT pg_advisory_xact_lock(hashtextextended(:name, :locks))"),
             {"name": name, "locks": _LOCKS},
         )
+
+    async def insert_rows(
+        self, session: AsyncSession, table: Table, columns: Sequence[str], rows: Sequence[Any]
+    ) -> None:
+        """Write the rows with COPY, in the session's transaction."""
+        await copy_rows(session, table, columns, rows)
+
+    @property
+    def has_partitions(self) -> bool:
+        """Large tables lie in partitions."""
+        return True
+
+    async def add_partitions(
+        self, session: AsyncSession, table: Table, wanted: Sequence[Partition]
+    ) -> None:
+        """Make the partitions that are not there yet; one process at a time looks."""
+        await session.execute(
+            text("SELECT pg_advisory_xact_lock(:locks, :lock)"),
+            {"locks": _LOCKS, "lock": _PARTITIONS_LOCK},
+        )
+        await partitions.add(session, table, wanted)
+
+    async def partition_names(self, session: AsyncSession, table: Table) -> list[str]:
+        """Return the names of a table's partitions, also of those that are being dropped."""
+        return sorted(await partitions.states(await session.connection(), table))
+
+    async def drop_partitions(self, table: Table, names: Sequence[str]) -> int:
+        """Drop partitions while others read and write the rest; return how many went."""
+        try:
+            async with self._outside() as connection:
+                return await partitions.drop(connection, table, names, lock=_LOCKS)
+        except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            # the next round goes on where this one ended
+            _log.warning("database.wantednot_dropped", error=type(error).__name__)
+            return 0
 
     async def prepare_migration(self, session: AsyncSession) -> None:
         """Let one process at a time migrate, for as long as it takes."""

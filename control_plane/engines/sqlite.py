@@ -7,17 +7,19 @@ file (``data_dir.py``), so the writers queue up inside it, and numbers are taken
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Table, event, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from control_plane.engines.port import Hint
+from control_plane.engines.port import Hint, Partition
 from control_plane.engines.sessions import to_its_end
 from service_runtime.errors import ServiceError
 
@@ -84,6 +86,39 @@ class SqliteEngine:
 
     async def alone(self, session: AsyncSession, name: str) -> None:
         """Nothing to do: there is one process."""
+
+    async def insert_rows(
+        self, session: AsyncSession, table: Table, columns: Sequence[str], rows: Sequence[Any]
+    ) -> None:
+        """Hand the rows to the driver as they are, without SQLAlchemy's conversions."""
+
+        def execute_many(session: Session) -> None:
+            connection = session.connection()
+            statement = insert(table).compile(dialect=connection.dialect, column_keys=columns)
+            connection.exec_driver_sql(str(statement), list(rows))
+
+        # to its end even when cancelled, as the session does with every step
+        await session.run_sync(execute_many)
+
+    @property
+    def has_partitions(self) -> bool:
+        """Tables are whole."""
+        return False
+
+    async def add_partitions(
+        self, session: AsyncSession, table: Table, partitions: Sequence[Partition]
+    ) -> None:
+        """Nothing to do: tables are whole."""
+
+    async def partition_names(self, session: AsyncSession, table: Table) -> list[str]:
+        """Return nothing: tables are whole."""
+        del session, table
+        return []
+
+    async def drop_partitions(self, table: Table, names: Sequence[str]) -> int:
+        """Return 0: tables are whole."""
+        del table, names
+        return 0
 
     async def prepare_migration(self, session: AsyncSession) -> None:
         """Nothing to do: there is one process."""

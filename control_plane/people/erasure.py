@@ -2,10 +2,11 @@
 
 A person's erasure takes the record, the faces with their embeddings, the sightings that name the
 person, every mention among the candidates of other sightings, alerts, memberships of watch lists,
-rules about the person alone, and what events said. Pictures are queued in the same transaction and gone before the receipt is answered; a crash in between leaves
-their removal to the next start (``blobs/removal.py``). Then the database is scrubbed, so that as
-little of a removed row stays behind as the engine allows: nothing in SQLite's file and log; on
-PostgreSQL ``engines/postgres.py`` says what may.
+rules about the person alone, and what events said. Pictures are queued in the same transaction and
+gone before the receipt is answered; a crash in between leaves their removal to the next start
+(``blobs/removal.py``). Then the database is scrubbed, so that as little of a removed row stays
+behind as the engine allows: nothing in SQLite's file and log; on PostgreSQL ``engines/postgres.py``
+says what may.
 """
 
 import asyncio

@@ -45,6 +45,7 @@ class PersonStore:
                 query = select(PersonRow).where(PersonRow.request_id == request_id)
                 made = await tx.session.scalar(query)
                 if made is not None:
+                    tx.audit_object("person", made.id)
                     return await _same_request(tx.session, made, digest)
             row = PersonRow(
                 id=new_id(),
@@ -60,6 +61,7 @@ class PersonStore:
                 updated_at=tx.now,
             )
             tx.session.add(row)
+            tx.audit_object("person", row.id)
             person = _person(row, 0)
             await _append(tx, "person.created", person)
             return person
@@ -130,6 +132,7 @@ class PersonStore:
                 raise model.too_many_faces(person_id)
             await self._refuse_twin(tx.session, person_id, embedding)
             face_id = new_id()
+            tx.audit_object("face", face_id)
             payload = {
                 "face": {
                     "id": face_id,

@@ -17,7 +17,7 @@ from control_plane.database import Transaction
 from control_plane.events.payloads import camera_payload, runtime_payload
 from control_plane.runtime.model import FAILURES, SILENCE, Observation, events_of_change
 from control_plane.runtime.tables import CameraRuntimeRow
-from service_runtime.errors import FailedPrecondition, NotFound
+from service_runtime.errors import NotFound, Superseded
 
 
 def camera_not_found(camera_id: str) -> NotFound:
@@ -29,9 +29,9 @@ def camera_not_found(camera_id: str) -> NotFound:
     )
 
 
-def stale_epoch(camera_id: str) -> FailedPrecondition:
+def stale_epoch(camera_id: str) -> Superseded:
     """Return the error for a worker whose camera another worker has by now."""
-    return FailedPrecondition(
+    return Superseded(
         "STALE_EPOCH",
         "Another worker has this camera by now; end, and let the manager start a new one.",
         camera_id=camera_id,

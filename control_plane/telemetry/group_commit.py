@@ -20,6 +20,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from control_plane.alerts.occupancy import OccupancyWatch
 from control_plane.database import Database, Transaction
 from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable
+from control_plane.telemetry.days import DAY_US, Days
 from control_plane.telemetry.model import Batch
 from control_plane.telemetry.plan import Plan
 from control_plane.telemetry.store import touch, write_group
@@ -66,6 +67,7 @@ class GroupCommit:
         self._database = database
         self._clock = clock
         self._occupancy = occupancy
+        self._days = Days(database)
         self._most_waiting = most_waiting
         self._line: deque[_Waiting] = deque()
         self._weight = 0
@@ -137,6 +139,7 @@ class GroupCommit:
         except (OperationalError, InterfaceError, DatabaseUnavailable, DatabaseBusy) as error:
             # nobody's batch is at fault: the disk is full, or the database is away
             _log.error("telemetry.not_written", batches=len(group), error=type(error).__name__)
+            self._days.forget()  # it may be another one when it is back
             for waiting in group:
                 waiting.answer(_database_away())
         except Exception as error:  # noqa: BLE001 - told to the one it is about; the others go on
@@ -153,6 +156,9 @@ class GroupCommit:
     async def _transaction(self, batches: Sequence[Batch]) -> dict[int, ServiceError]:
         """Write a group and return whom to refuse; when this returns, the rest is durable."""
         now = self._clock.monotonic()
+        await self._days.require(
+            {sample.observed_us // DAY_US for batch in batches for sample in batch.samples}
+        )
 
         async def write(tx: Transaction) -> tuple[Plan, list[str]]:
             plan = await write_group(tx, batches)

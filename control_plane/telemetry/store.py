@@ -1,7 +1,7 @@
 """Telemetry in the database: groups of batches in, buckets of time out, old samples away.
 
 ``write_group`` runs in the transaction that ``group_commit.py`` opens: three look-ups for the whole
-group, whatever its size, then one bulk insert. ``plan.py`` decides in between.
+group, whatever its size, then all rows at once. ``plan.py`` decides in between.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from control_plane.cameras.tables import CameraRow
 from control_plane.database import Database, Transaction
 from control_plane.runtime.store import camera_not_found
 from control_plane.runtime.tables import CameraRuntimeRow
 from control_plane.tables import Base
-from control_plane.telemetry.model import SECOND_US, Batch, Bucket, Range, Sample, microseconds
+from control_plane.telemetry.days import KEPT, Days
+from control_plane.telemetry.model import SECOND_US, Batch, Bucket, Range, microseconds
 from control_plane.telemetry.plan import Plan, Progress, SampleKey, Standing, plan_group
 from control_plane.telemetry.tables import TelemetrySampleRow, TelemetrySessionRow
 
@@ -35,8 +35,11 @@ async def write_group(tx: Transaction, batches: Sequence[Batch]) -> Plan:
     plan = plan_group(batches, standing)
     await _write_sessions(tx, plan.sessions, standing.sessions)
     if plan.samples:
-        # to its end even when cancelled, as the session does with every step
-        await tx.session.run_sync(_insert_samples, plan.samples)
+        rows = [
+            (*key, sample.zone, sample.occupancy, sample.confidence, sample.entries, sample.exits)
+            for key, sample in plan.samples
+        ]
+        await tx.insert_rows(_samples, _COLUMNS, rows)
     return plan
 
 
@@ -54,17 +57,6 @@ async def remove_camera_sessions(tx: Transaction, camera_id: str) -> None:
     """Forget the sessions of a camera; ``TelemetryStore.remove_old`` takes its samples away."""
     of_camera = TelemetrySessionRow.camera_id == camera_id
     await tx.session.execute(delete(TelemetrySessionRow).where(of_camera))
-
-
-def _insert_samples(session: Session, samples: Sequence[tuple[SampleKey, Sample]]) -> None:
-    """Hand rows to the driver as they are: numbers and text need no conversion by SQLAlchemy."""
-    connection = session.connection()
-    rows = [
-        (*key, sample.zone, sample.occupancy, sample.confidence, sample.entries, sample.exits)
-        for key, sample in samples
-    ]
-    statement = insert(_samples).compile(dialect=connection.dialect, column_keys=_COLUMNS)
-    connection.exec_driver_sql(str(statement), rows)
 
 
 async def _standing(session: AsyncSession, batches: Sequence[Batch]) -> Standing:
@@ -153,6 +145,11 @@ class TelemetryStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._days = Days(database)
+
+    async def prepare(self, now: datetime) -> None:
+        """Have a place for the samples of the days to come."""
+        await self._days.prepare(now)
 
     async def buckets(self, wanted: Range) -> list[Bucket]:
         """Return the buckets of a range that have samples, oldest first.
@@ -211,14 +208,17 @@ class TelemetryStore:
             for row in rows
         ]
 
-    async def remove_old(self, before: datetime, *, chunk: int = 5_000) -> int:
+    async def remove_old(self, before: datetime, *, now: datetime, chunk: int = 5_000) -> int:
         """Remove samples from before a time and those of cameras that are gone; return how many.
 
-        Goes camera by camera, as the samples lie, in short transactions.
+        Where days are partitions, a day goes as a whole once all of it is too old, and its samples
+        are not counted. All else goes camera by camera, as the samples lie, in short transactions.
         """
+        dropped = self._database.has_partitions and before <= now - KEPT
+        await self._days.drop_before(before, now=now)
         removed = 0
         async with self._database.read() as session:
-            overdue = await _overdue(session, microseconds(before))
+            overdue = await _overdue(session, None if dropped else microseconds(before))
         for camera_id, limit_us in overdue.items():
             while True:
                 async with self._database.write() as tx:
@@ -236,8 +236,11 @@ class TelemetryStore:
             )
 
 
-async def _overdue(session: AsyncSession, before_us: int) -> dict[str, int | None]:
-    """Return the cameras with samples to remove, and from before when; None where all must go."""
+async def _overdue(session: AsyncSession, before_us: int | None) -> dict[str, int | None]:
+    """Return the cameras with samples to remove, and from before when; None where all must go.
+
+    Without ``before_us`` only those of cameras that are gone.
+    """
     overdue: dict[str, int | None] = {}
     row = TelemetrySampleRow
     last = ""
@@ -255,7 +258,7 @@ async def _overdue(session: AsyncSession, before_us: int) -> dict[str, int | Non
         last = oldest.camera_id
         if await session.get(CameraRow, last) is None:
             overdue[last] = None
-        elif oldest.observed_us < before_us:
+        elif before_us is not None and oldest.observed_us < before_us:
             overdue[last] = before_us
 
 

@@ -3,7 +3,8 @@
 Samples are kept in the order in which they are asked for, by camera and time. A moment is a number
 of microseconds since 1970: buckets of time are then one division, in any database, and a row is
 small. Its ``id`` follows from the session and place of a sample, so that the key itself refuses to
-hold a sample twice.
+hold a sample twice. On PostgreSQL each day is a partition of its own (``days.py``): the day follows
+from the moment, which is part of the key.
 """
 
 from datetime import datetime
@@ -20,7 +21,9 @@ class TelemetrySampleRow(Base):
     """How many people a camera saw at a moment."""
 
     __tablename__ = "telemetry_samples"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (
+        {"sqlite_with_rowid": False, "postgresql_partition_by": "RANGE (observed_us)"},
+    )
 
     # no foreign key: a deleted camera's samples go little by little, after the camera
     camera_id: Mapped[str] = mapped_column(_ID, primary_key=True)

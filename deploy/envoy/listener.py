@@ -27,6 +27,14 @@ _LUA_SCRIPT = Path(__file__).with_name("rest_answers.lua")
 _EXTENSION = "type.googleapis.com/envoy.extensions"
 _BUFFER_LIMIT = 32 << 10
 _HEADER_KIB = 8
+# For audit rows. What a caller says under this name was removed before (``x-dfip-``).
+_CLIENT_ADDRESS = {
+    "header": {
+        "key": "x-dfip-client-address",
+        "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    },
+    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+}
 
 
 def listener(
@@ -67,6 +75,7 @@ def _connection_manager(
                 {
                     "name": "edge",
                     "domains": ["*"],
+                    "request_headers_to_add": [_CLIENT_ADDRESS],
                     "routes": routes(methods, descriptor_file),
                 }
             ],

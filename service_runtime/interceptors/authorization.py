@@ -10,23 +10,25 @@ _OPEN_PREFIX = "/grpc.health.v1.Health/"
 _ANY_CALLER_PREFIX = "/grpc.reflection."
 
 
-def authorize(
-    path: str,
-    metadata: Mapping[str, str],
-    rules: Mapping[str, MethodRule],
-    verifier: TokenVerifier,
-) -> Caller | None:
+def authenticate(path: str, metadata: Mapping[str, str], verifier: TokenVerifier) -> Caller | None:
     """Return who calls; None for health checks, which are open.
 
     Raises:
         Unauthenticated: No token, or none that is valid.
-        PermissionDenied: The caller's role may not call this RPC.
     """
     if path.startswith(_OPEN_PREFIX):
         return None
-    caller = verifier.verify(_bearer(metadata))
+    return verifier.verify(_bearer(metadata))
+
+
+def authorize(path: str, caller: Caller, rules: Mapping[str, MethodRule]) -> None:
+    """Let a caller's role in, or not.
+
+    Raises:
+        PermissionDenied: The caller's role may not call this RPC.
+    """
     if path.startswith(_ANY_CALLER_PREFIX):
-        return caller
+        return
     rule = rules.get(path)
     if rule is None or caller.role not in rule.admitted:
         raise PermissionDenied(
@@ -34,7 +36,6 @@ def authorize(
             f"The role {role_name(caller.role)} may not do this; ask an administrator.",
             role=role_name(caller.role),
         )
-    return caller
 
 
 def _bearer(metadata: Mapping[str, str]) -> str:

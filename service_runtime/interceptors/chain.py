@@ -1,4 +1,4 @@
-"""The order of things for every RPC: name it, count it, let it in, check it, run it.
+"""The order of things for every RPC: name it, count it, let it in, check it, run it, note it.
 
 grpc.aio hands an interceptor the handler of a call; we give back one of the same shape that does
 all of it around the original. Our handlers of streams are async generators.
@@ -15,8 +15,21 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
-from service_runtime.authentication import Caller, TokenVerifier, set_current_caller
-from service_runtime.interceptors.authorization import authorize
+from dfip.options.v1 import policy_pb2
+from service_runtime.audit import (
+    CLIENT_ADDRESS_KEY,
+    AuditedCall,
+    AuditTrail,
+    Refusal,
+    action_of,
+    fields_of,
+    is_refusal,
+    objects_of,
+    set_current_change,
+)
+from service_runtime.authentication import Caller, TokenVerifier, role_name, set_current_caller
+from service_runtime.errors import ServiceError
+from service_runtime.interceptors.authorization import authenticate, authorize
 from service_runtime.interceptors.errors import abort, status_of
 from service_runtime.interceptors.quota import CallQuota
 from service_runtime.interceptors.request_id import REQUEST_ID_KEY, request_id_of
@@ -27,13 +40,21 @@ from service_runtime.metrics import RPC_SECONDS, RPC_STREAMS, RPC_TOTAL
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_LONGEST_ADDRESS = 64
+
+
+@dataclass(slots=True, kw_only=True)
 class _Call:
     service: str
     method: str
     path: str
     request_id: str
     metadata: Mapping[str, str]
+    caller: Caller | None = None  # once the token was checked
+
+    @property
+    def client_address(self) -> str:
+        return self.metadata.get(CLIENT_ADDRESS_KEY, "")[:_LONGEST_ADDRESS]
 
 
 class InterceptorChain(grpc.aio.ServerInterceptor):
@@ -46,11 +67,13 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         rules: Mapping[str, MethodRule],
         verifier: TokenVerifier,
         quota: CallQuota,
+        trail: AuditTrail,
     ) -> None:
         self._room = room
         self._rules = rules
         self._verifier = verifier
         self._quota = quota
+        self._trail = trail
 
     async def intercept_service(
         self,
@@ -99,7 +122,10 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             started = time.perf_counter()
             async with self._guarded(call, context):
                 with self._quota.hold(self._admit(call)):
-                    response = await handler(_sound(request), context)
+                    sound = _sound(request)
+                    audited = self._audited(call, sound)
+                    response = await handler(sound, context)
+                    await self._leave_trace(call, audited)
                 RPC_SECONDS.labels(call.service, call.method).observe(time.perf_counter() - started)
                 return response
 
@@ -113,12 +139,16 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             with gauge.track_inprogress():
                 async with self._guarded(call, context):
                     with self._quota.hold(self._admit(call)):
-                        responses: Any = handler(_sound(request), context)
+                        sound = _sound(request)
+                        audited = self._audited(call, sound)
+                        responses: Any = handler(sound, context)
                         if inspect.isawaitable(responses):
                             await responses  # gRPC's own health service writes to the context
                             return
                         async with contextlib.aclosing(responses):
                             async for response in responses:
+                                if audited is not None and not audited.written:
+                                    await self._leave_trace(call, audited)
                                 yield response
 
         return answer
@@ -127,11 +157,56 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         """Return who calls, and may; None for health checks."""
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=call.request_id, rpc=call.path)
-        caller = authorize(call.path, call.metadata, self._rules, self._verifier)
+        caller = call.caller = authenticate(call.path, call.metadata, self._verifier)
         if caller is not None:
-            set_current_caller(caller)
             structlog.contextvars.bind_contextvars(subject=caller.subject)
+            authorize(call.path, caller, self._rules)
+            set_current_caller(caller)
         return caller
+
+    def _audited(self, call: _Call, request: Any) -> AuditedCall | None:  # noqa: ANN401 any message
+        """Return the call as the audit sees it; None where it leaves no trace."""
+        set_current_change(None)
+        rule = self._rules.get(call.path)
+        if rule is None or call.caller is None or rule.audit == policy_pb2.AUDIT_NONE:
+            return None
+        audited = AuditedCall(
+            action=action_of(call.method),
+            caller=call.caller,
+            request_id=call.request_id,
+            client_address=call.client_address,
+            objects=objects_of(rule.descriptor, request),
+            fields=fields_of(rule.descriptor, request),
+        )
+        if rule.audit == policy_pb2.AUDIT_CHANGE:
+            set_current_change(audited)
+        return audited
+
+    async def _leave_trace(self, call: _Call, audited: AuditedCall | None) -> None:
+        """Have the trace there before the answer leaves; without it, there is no answer."""
+        if audited is None or audited.written:
+            return
+        if self._rules[call.path].audit == policy_pb2.AUDIT_CHANGE:
+            await self._trail.changed(audited)
+        else:
+            await self._trail.looked(audited)
+        audited.written = True
+
+    def _note_refusal(self, call: _Call, error: ServiceError) -> None:
+        caller = call.caller
+        # a path that is no RPC of ours is a stranger's own text
+        known = call.path in self._rules
+        self._trail.refused(
+            Refusal(
+                action=action_of(call.method) if known else "",
+                reason=error.reason,
+                subject=caller.subject if caller is not None else "",
+                role=role_name(caller.role) if caller is not None else "",
+                token_id=caller.token_id if caller is not None else "",
+                client_address=call.client_address,
+            ),
+            request_id=call.request_id,
+        )
 
     @contextlib.asynccontextmanager
     async def _guarded(self, call: _Call, context: _Context) -> AsyncIterator[None]:
@@ -148,6 +223,8 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         except Exception as error:  # noqa: BLE001 the one place that maps errors to statuses
             status = status_of(error, room=self._room, request_id=call.request_id)
             code = _NAMES.get(status.code, "UNKNOWN")
+            if is_refusal(error):
+                self._note_refusal(call, error)
             await abort(context, status)
         finally:
             RPC_TOTAL.labels(call.service, call.method, code).inc()

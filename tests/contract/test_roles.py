@@ -38,6 +38,7 @@ ROLES = VIEWER | WORKER | MANAGER | INDEX | CONTROL_PLANE
 LET_IN = {
     "dfip.camera_manager.v1.ManagerService/GetManagerStatus": OPERATOR,
     "dfip.camera_manager.v1.ManagerService/RestartWorker": OPERATOR,
+    "dfip.control_plane.v1.AuditService/ListAuditEntries": ADMIN,
     "dfip.control_plane.v1.ControlPlaneService/CreateCamera": OPERATOR,
     "dfip.control_plane.v1.ControlPlaneService/ListCameras": VIEWER,
     "dfip.control_plane.v1.ControlPlaneService/GetCamera": VIEWER,
@@ -52,6 +53,9 @@ LET_IN = {
     "dfip.control_plane.v1.ControlPlaneService/IssueWorkerToken": MANAGER,
     "dfip.control_plane.v1.EventService/StreamEvents": VIEWER,
     "dfip.control_plane.v1.EventService/WatchEvents": VIEWER,
+    "dfip.control_plane.v1.LeaseService/AcquireLease": MANAGER,
+    "dfip.control_plane.v1.LeaseService/RenewLease": MANAGER,
+    "dfip.control_plane.v1.LeaseService/ReleaseLease": MANAGER,
     "dfip.control_plane.v1.PersonService/CreatePerson": OPERATOR,
     "dfip.control_plane.v1.PersonService/GetPerson": OPERATOR,
     "dfip.control_plane.v1.PersonService/ListPersons": OPERATOR,

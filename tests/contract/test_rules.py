@@ -14,6 +14,7 @@ from tests.contract.services import SERVICES
 
 METHODS: list[Any] = [method for binding in SERVICES for method in binding.descriptor.methods]
 REPEATED_BY_NOBODY = {
+    "AcquireLease",
     "AddFace",
     "Connect",
     "CreateCamera",
@@ -60,6 +61,23 @@ def test_an_rpc_has_roles_a_rest_spelling_or_a_reason_and_says_whether_it_repeat
     assert options.HasExtension(annotations_pb2.http) is not policy.grpc_only
     unknown = descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN
     assert (options.idempotency_level == unknown) is (method.name in REPEATED_BY_NOBODY)
+
+
+PEOPLE = {policy_pb2.ROLE_VIEWER, policy_pb2.ROLE_OPERATOR, policy_pb2.ROLE_ADMIN}
+FACES_SHOWN = {"GetSightingImage"}
+"""What shows a picture of a face, or searches by one."""
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method.name))
+def test_what_a_person_changes_and_each_look_at_a_face_leaves_a_trace(method: Any) -> None:
+    options = method.GetOptions()
+    policy = options.Extensions[policy_pb2.policy]
+    reads = options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
+    if method.name in FACES_SHOWN:
+        assert policy.audit == policy_pb2.AUDIT_LOOK
+    elif PEOPLE & set(policy.roles) and method.name != "ListAuditEntries":
+        assert (policy.audit == policy_pb2.AUDIT_CHANGE) is not reads
+    assert policy.audit != policy_pb2.AUDIT_UNSPECIFIED
 
 
 def test_every_list_in_a_request_is_bounded() -> None:

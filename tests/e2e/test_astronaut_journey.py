@@ -110,6 +110,10 @@ def test_the_commands_show_the_same(mesh: Mesh, camera_id: str) -> None:
     assert listed.stdout.split("\t")[:4] == [camera_id, "Wall", "running", "running"]
     (sighting, *_) = json.loads(mesh.cli("sightings", "--person", ASTRONAUT, "--json").stdout)
     assert sighting["person_name"] == ASTRONAUT
+    examined = mesh.cli("doctor", "--data-dir", str(mesh.data_dir), "-o", "json")
+    findings = {found["check"]: found for found in json.loads(examined.stdout)}
+    services = ("control_plane", "camera_manager", "identity_index", "database", "keys")
+    assert {findings[name]["verdict"] for name in services} == {"ok"}, findings
     status = mesh.cli("status", "--json")
     assert status.returncode == 0, status.stderr
     states = {

@@ -32,11 +32,19 @@ class History:
         self.sent |= set(range(start, self.next_second))
         return list(range(start, self.next_second))
 
+    def lost(self, stored: Sequence[int]) -> set[int]:
+        """Return what was acknowledged and is not there."""
+        return self.acknowledged - set(stored)
+
+    def double(self, stored: Sequence[int]) -> set[int]:
+        """Return what is there more than once."""
+        return {second for second, times in Counter(stored).items() if times > 1}
+
     def check(self, stored: Sequence[int]) -> None:
         """Hold what is stored against what was promised."""
-        double = [second for second, times in Counter(stored).items() if times > 1]
+        double = sorted(self.double(stored))
         assert not double, f"stored more than once: {double}"
-        lost = self.acknowledged - set(stored)
+        lost = self.lost(stored)
         assert not lost, f"acknowledged and lost: {sorted(lost)}"
         uninvited = set(stored) & self.refused
         assert not uninvited, f"refused and stored: {sorted(uninvited)}"
@@ -87,7 +95,10 @@ class Reporter:
         self.history.refused |= set(seconds)
         return seconds
 
+    async def stored(self, viewer: Any) -> list[int]:
+        """Return the second of every stored sample."""
+        return await stored_seconds(viewer, self.camera_id, self.start)
+
     async def check(self, viewer: Any) -> None:
         """Hold what is stored of the camera against its history."""
-        stored = await stored_seconds(viewer, self.camera_id, self.start)
-        self.history.check(stored)
+        self.history.check(await self.stored(viewer))

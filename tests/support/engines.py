@@ -36,7 +36,16 @@ def database_engine(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == SQLITE:
         yield SQLITE
         return
-    site: PostgresSite = request.getfixturevalue("postgres")
+    yield from _on_postgres(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def on_postgres(postgres: PostgresSite) -> Iterator[str]:
+    """For what SQLite does not have."""
+    yield from _on_postgres(postgres)
+
+
+def _on_postgres(site: PostgresSite) -> Iterator[str]:
     _chosen.append(site)
     yield POSTGRES
     _chosen.remove(site)

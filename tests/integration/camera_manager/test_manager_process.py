@@ -18,8 +18,17 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from control_plane.database import Database
+from control_plane.engines.sqlite import SqliteEngine
+from control_plane.leases.servicer import LeaseServicer
+from control_plane.leases.store import LeaseStore
 from dfip.camera_manager.v1 import manager_service_pb2, manager_service_pb2_grpc
-from dfip.control_plane.v1 import control_plane_service_pb2, control_plane_service_pb2_grpc
+from dfip.control_plane.v1 import (
+    control_plane_service_pb2,
+    control_plane_service_pb2_grpc,
+    lease_service_pb2,
+    lease_service_pb2_grpc,
+)
 from service_runtime.authentication import TokenVerifier
 from service_runtime.clients import StaticToken, open_channel
 from service_runtime.clock import SystemClock
@@ -27,6 +36,7 @@ from service_runtime.identifiers import new_id
 from service_runtime.secret import Secret
 from service_runtime.server import Binding, Server
 from tests.integration.camera_manager.processes import living, until
+from tests.support.database import place_database
 from tests.support.tokens import TestAuthority
 from tests.unit.camera_manager.fake_control_plane import FakeControlPlane
 
@@ -49,16 +59,23 @@ class Mesh:
             "from tests.integration.camera_manager.stand_in_vision_worker import main\nmain()\n"
         )
         clock = SystemClock()
+        place_database(folder / "dfip.db")
+        self.database = Database(SqliteEngine(folder / "dfip.db"), clock)
         contract = control_plane_service_pb2.DESCRIPTOR
         self.server = Server(
             room="control_plane",
             listen=f"unix:{folder}/cp.sock",
             bindings=[
+                Binding.of(
+                    lease_service_pb2,
+                    lease_service_pb2_grpc,
+                    LeaseServicer(LeaseStore(self.database), clock),
+                ),
                 Binding(
                     descriptor=contract.services_by_name["ControlPlaneService"],
                     add=control_plane_service_pb2_grpc.add_ControlPlaneServiceServicer_to_server,
                     servicer=self.plane,
-                )
+                ),
             ],
             verifier=TokenVerifier(self.authority.jwks_file, clock),
             clock=clock,
@@ -129,6 +146,7 @@ class Mesh:
 async def running_mesh() -> AsyncIterator[Mesh]:
     with tempfile.TemporaryDirectory(prefix="cm-") as name:  # short: sockets lie in it
         mesh = Mesh(Path(name))
+        await mesh.database.open()
         await mesh.server.start()
         await mesh.start_manager()
         try:
@@ -136,6 +154,7 @@ async def running_mesh() -> AsyncIterator[Mesh]:
         finally:
             await mesh.end()
             await mesh.server.stop(0)
+            await mesh.database.close()
             for process in psutil.process_iter(["cwd"]):
                 if (process.info["cwd"] or "").startswith(name):
                     process.kill()
@@ -254,3 +273,58 @@ async def test_wrong_settings_end_it_with_one_clear_sentence(
         assert mesh.manager.returncode == 2
         assert sentence in said.decode()
         assert "Traceback" not in said.decode()
+
+
+async def test_a_second_manager_on_the_same_folder_says_so_and_touches_nothing() -> None:
+    camera = new_id()
+    async with running_mesh() as mesh:
+        await mesh.until_serving()
+        mesh.plane.put(camera)
+        worker = await mesh.worker(camera)
+        second = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "camera_manager",
+            cwd=mesh.folder,
+            env=mesh.environment | {"DFIP_LISTEN": f"unix:{mesh.folder}/m2.sock"},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await second.communicate()
+        assert second.returncode == 2
+        assert "another camera manager uses it" in said.decode()
+        assert living(worker)
+
+
+async def test_a_second_manager_stands_by_and_takes_over_at_once_from_one_that_stops() -> None:
+    camera = new_id()
+    async with running_mesh() as mesh:
+        await mesh.until_serving()
+        mesh.plane.put(camera)
+        first = await mesh.worker(camera)
+        second = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "camera_manager",
+            cwd=mesh.folder,
+            env=mesh.environment
+            | {
+                "DFIP_LISTEN": f"unix:{mesh.folder}/m2.sock",
+                "DFIP_WORKERS_DIR": str(mesh.folder / "elsewhere"),
+                "DFIP_SOCKETS_DIR": str(mesh.folder / "s2"),
+            },
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert second.stderr is not None
+            async with asyncio.timeout(30):
+                while b"leadership.standing_by" not in await second.stderr.readline():
+                    pass
+            assert mesh.plane.cameras[camera].epoch == 1  # it has not touched the camera
+            assert (await mesh.end())[0] == 0
+            ready = mesh.folder / "elsewhere" / camera / "ready"
+            await until(ready.exists)
+            assert mesh.plane.cameras[camera].epoch == 2
+            assert not living(first)
+        finally:
+            second.terminate()
+            await second.communicate()

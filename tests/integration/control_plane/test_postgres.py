@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dfip.control_plane.v1 import control_plane_service_pb2 as pb
 from dfip.control_plane.v1 import event_service_pb2, person_service_pb2
 from dfip.control_plane.v1.control_plane_service_pb2_grpc import ControlPlaneServiceStub
 from dfip.control_plane.v1.event_service_pb2_grpc import EventServiceStub
+from service_runtime.identifiers import new_id
 from service_runtime.secret import Secret
 from tests.integration.control_plane.conftest import RTSP
 from tests.integration.control_plane.test_process import environment, started
@@ -24,6 +26,7 @@ from tests.support.fake_index import vector
 from tests.support.people import running_people_site
 from tests.support.postgres import PostgresSite, postgres_server
 from tests.support.sightings import Reports, report
+from tests.support.telemetry import TelemetryStream, sample, stored_seconds
 
 
 async def create(site: RunningControlPlane, name: str) -> str:
@@ -66,6 +69,32 @@ async def test_a_watcher_on_one_sees_the_changes_made_through_the_other(
             again.cancel()
             assert not one.stopping
             assert not other.stopping
+
+
+async def test_the_same_telemetry_at_two_replicas_counts_once(
+    tmp_path: Path, postgres: PostgresSite
+) -> None:
+    url = postgres.url(await postgres.fresh())
+    async with running_control_plane(tmp_path / "a", database_url=url) as one:
+        shutil.copytree(tmp_path / "a" / "data" / "keys", tmp_path / "b" / "data" / "keys")
+        async with running_control_plane(tmp_path / "b", database_url=url) as other:
+            camera_id = await create(one, "Door")
+            now = datetime.now(UTC).replace(microsecond=0)
+            channels = [
+                replica.channel("worker", camera_id=camera_id, epoch=0) for replica in (one, other)
+            ]
+            session_id = new_id()
+
+            async def send_all(channel: Any) -> None:
+                ours = TelemetryStream(channel=channel, session_id=session_id)
+                for number in range(1, 21):
+                    await ours.send_as(number, [sample(now - timedelta(seconds=number))])
+
+            await asyncio.gather(*(send_all(channel) for channel in channels for _ in range(2)))
+            stored = await stored_seconds(
+                one.channel("viewer"), camera_id, now - timedelta(seconds=100)
+            )
+            assert stored == list(range(80, 100))
 
 
 async def test_a_server_that_crashes_and_returns_costs_nothing_that_was_acknowledged(

@@ -248,13 +248,26 @@ async def test_what_is_too_old_goes(tmp_path: Path, clock: VirtualClock) -> None
         assert await count(site, TelemetrySessionRow) == 0
 
 
+async def test_a_month_later_everything_is_gone(site: Site) -> None:
+    camera_id = await site.camera()
+    ours = await stream(site, camera_id)
+    await ours.send(*(sample(later(site, -day * 86_400)) for day in range(6)))
+    retention = site.running.control_plane.retention
+    await site.clock.advance(29 * 86_400)
+    await retention.once()
+    assert 1 <= await count(site, TelemetrySampleRow) <= 3  # a day goes as a whole
+    await site.clock.advance(2 * 86_400)
+    await retention.once()
+    assert await count(site, TelemetrySampleRow) == 0
+
+
 async def test_old_samples_go_a_little_at_a_time(site: Site) -> None:
     camera_id = await site.camera()
     ours = await stream(site, camera_id)
     moments = [later(site, -(at // 2)) for at in range(100)]  # two of each moment
     await ours.send(*(sample(moment) for moment in moments))
     store = TelemetryStore(site.running.control_plane.database)
-    assert await store.remove_old(later(site, -9), chunk=7) == 80
+    assert await store.remove_old(later(site, -9), now=site.clock.now(), chunk=7) == 80
     assert len(await seconds(site, camera_id)) == 20
 
 

@@ -6,11 +6,13 @@ import random
 from collections.abc import AsyncIterator, Iterable
 
 from camera_manager.camera_watch import CameraWatch
+from camera_manager.leadership import Leadership
 from camera_manager.reconciler import Reconciler
 from camera_manager.runtime_reports import RuntimeReports
 from camera_manager.work_queue import WorkQueue
 from camera_manager.worker_tokens import WorkerTokens
 from service_runtime.backoff import Backoff
+from tests.support.leases import DirectLeases
 from tests.support.virtual_clock import VirtualClock, settle
 from tests.unit.camera_manager.fake_control_plane import DirectStub, FakeControlPlane
 from tests.unit.camera_manager.fake_place import FakePlace
@@ -23,6 +25,8 @@ class Site:
         self.clock = VirtualClock()
         self.plane = FakeControlPlane()
         self.place = FakePlace(self.clock)
+        self.leases = DirectLeases(self.clock)
+        self.leadership: Leadership
         self.reconciler: Reconciler
         self.watch: CameraWatch
         self._rng = random.Random(seed)
@@ -44,21 +48,29 @@ class Site:
             backoff=neighbour,
             on_change=look_at,
         )
+        self.leadership = leadership = Leadership(
+            stub=self.leases, clock=self.clock, holder="a", on_taken=watch.relist
+        )
         reports = RuntimeReports(
-            stub=stub, clock=self.clock, backoff=neighbour, on_refused=lambda _ids: watch.relist()
+            stub=stub,
+            clock=self.clock,
+            backoff=neighbour,
+            leadership=leadership,
+            on_refused=lambda _ids: watch.relist(),
         )
         self.reconciler = Reconciler(
             cameras=watch,
             runtime=self.place,
-            tokens=WorkerTokens(stub),
+            tokens=WorkerTokens(stub, leadership),
             reports=reports,
+            leadership=leadership,
             queue=queue,
             clock=self.clock,
             worker_backoff=Backoff(initial_s=1.0, cap_s=300.0, rng=self._rng),
             error_backoff=neighbour,
         )
         await self.place.open(queue.add)
-        for run in (watch.run, reports.run, self.reconciler.run):
+        for run in (leadership.run, watch.run, reports.run, self.reconciler.run):
             self._tasks.append(asyncio.create_task(run()))
         await settle()
 

@@ -5,11 +5,13 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 
+from camera_manager.leadership import Leadership
 from camera_manager.plan import WorkerReport
 from camera_manager.runtime_reports import RuntimeReports
 from dfip.control_plane.v1 import control_plane_service_pb2 as contract
 from service_runtime.backoff import Backoff
 from service_runtime.errors import InvalidArgument, Unavailable
+from tests.support.leases import DirectLeases
 from tests.support.virtual_clock import VirtualClock, settle
 from tests.unit.camera_manager.fake_control_plane import rpc_error
 
@@ -46,6 +48,9 @@ async def reporting() -> AsyncIterator[tuple[RuntimeReports, Receiver, VirtualCl
         stub=receiver,
         clock=clock,
         backoff=Backoff(initial_s=0.2, cap_s=3.0, rng=random.Random(1)),
+        leadership=Leadership(
+            stub=DirectLeases(clock), clock=clock, holder="a", on_taken=lambda: None
+        ),
         on_refused=refused.extend,
     )
     task = asyncio.create_task(reports.run())

@@ -30,7 +30,8 @@ def dead_server() -> Iterator[str]:
 def test_help_loads_nothing_heavy() -> None:
     script = (
         "import sys; sys.argv = ['dfip', '--help']; from cli.__main__ import run; run()\n"
-        "heavy = {'grpc', 'google.protobuf', 'numpy', 'av', 'onnxruntime', 'httpx', 'cv2'}\n"
+        "heavy = {'grpc', 'google.protobuf', 'numpy', 'av', 'onnxruntime', 'httpx', 'cv2',\n"
+        "  'asyncio', 'sqlalchemy', 'psutil', 'jwt', 'cryptography', 'envoy', 'cli.output'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))))"
     )
     helped = subprocess.run(
@@ -50,6 +51,7 @@ def test_help_loads_nothing_heavy() -> None:
         ["person", "add", "--help"],
         ["sightings", "--help"],
         ["status", "--help"],
+        ["doctor", "--help"],
         ["token", "issue", "--help"],
     ],
 )
@@ -70,8 +72,10 @@ def test_every_command_explains_itself(
         (["camera", "list"], 4, "There is no token to send"),
         (["camera", "rm", "door", "--token-file", "/no/such"], 4, "token file /no/such cannot be"),
         (["camera", "list", "--server", "ftp://x"], 2, "'ftp://x' is no address of DFIP"),
-        (["token", "issue", "--role", "worker"], 2, "name it with --camera"),
-        (["token", "issue", "--role", "viewer", "--camera", "c"], 2, "leave --camera out"),
+        (["token", "issue", "--role", "worker"], 2, "Name it with --camera"),
+        (["token", "issue", "--role", "viewer", "--camera", "c"], 2, "Leave --camera out"),
+        (["status", "--json", "-o", "tsv"], 2, "--json is short for -o json"),
+        (["status", "-o", "xml"], 2, "'xml' is not one of"),
         (["token", "issue", "--role", "king"], 2, "king"),
         (["person", "add", "Ann", "/no/such.jpg"], 3, "/no/such.jpg does not exist"),
         (["person", "add", "Ann", "/"], 1, "/ is a folder"),
@@ -82,7 +86,7 @@ def test_every_command_explains_itself(
         (["demo", "--person", "Ann=a.jpg"], 2, "--person goes with --source"),
         (["demo", "--source", "/no/such.mp4"], 3, "The video /no/such.mp4 does not exist"),
         (["demo", "--source", "rtsp://h/s", "--until-match"], 2, "Nobody is enrolled"),
-        (["demo", "--source", "rtsp://h/s", "--person", "Ann"], 2, "write --person NAME=PHOTO"),
+        (["demo", "--source", "rtsp://h/s", "--person", "Ann"], 2, "Write --person NAME=PHOTO"),
         (["demo", "--make-clip", "/no/such.jpg", "/tmp/x.mp4"], 3, "/no/such.jpg does not exist"),
     ],
 )
@@ -103,8 +107,8 @@ def test_a_taken_port_ends_up_at_once(capsys: pytest.CaptureFixture[str]) -> Non
         port = taken.getsockname()[1]
         assert run(["up", "--http-port", str(port)]) == 5
     assert capsys.readouterr().err == (
-        f"Port {port} on 127.0.0.1 is taken; stop what listens there or choose another port "
-        "with --http-port.\n"
+        f"Port {port} on 127.0.0.1 is taken.\n"
+        "  do:      Stop what listens there or choose another port with --http-port.\n"
     )
 
 
@@ -113,10 +117,10 @@ def test_a_site_that_is_away_is_code_6(
 ) -> None:
     monkeypatch.setenv("DFIP_TOKEN", "t")
     assert run(["camera", "start", "door", "--server", dead_server]) == 6
-    assert capsys.readouterr().err == (
-        f"DFIP does not answer at {dead_server}; start it with `dfip up`, or name another address "
-        "with --server.\n"
-    )
+    what, why, remedy = capsys.readouterr().err.splitlines()
+    assert what == f"DFIP does not answer at {dead_server}."
+    assert why.startswith("  why:     UNAVAILABLE: ")
+    assert remedy == ("  do:      Start it with `dfip up`, or name another address with --server.")
 
 
 def test_removal_without_a_terminal_wants_yes(

@@ -1,5 +1,6 @@
 """A site in this process: a real gRPC server with the contracts that the client commands call."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,9 @@ from dfip.control_plane.v1 import (
     camera_pb2,
     control_plane_service_pb2,
     control_plane_service_pb2_grpc,
+    event_pb2,
+    event_service_pb2,
+    event_service_pb2_grpc,
     person_pb2,
     person_service_pb2,
     person_service_pb2_grpc,
@@ -42,6 +46,8 @@ class World:
     tokens: list[token_service_pb2.IssueTokenRequest] = field(default_factory=list)
     resumed_with: list[str] = field(default_factory=list)
     manager_away: bool = False
+    away: bool = False
+    happening: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
 
     def add_camera(self, name: str) -> camera_pb2.Camera:
         camera = camera_pb2.Camera(id=str(uuid.uuid4()), name=name, desired_state="stopped")
@@ -117,8 +123,10 @@ class _Cameras(control_plane_service_pb2_grpc.ControlPlaneServiceServicer):
     async def ListCameraRuntimes(
         self,
         request: control_plane_service_pb2.ListCameraRuntimesRequest,  # noqa: ARG002 - contract's
-        context: grpc.aio.ServicerContext,  # noqa: ARG002 - signature
+        context: grpc.aio.ServicerContext,
     ) -> control_plane_service_pb2.ListCameraRuntimesResponse:
+        if self.world.away:
+            await refuse(context, grpc.StatusCode.UNAVAILABLE, "Going down.")
         runtime = runtime_pb2.CameraRuntime(
             worker_status="backoff",
             failure_reason="refused",
@@ -215,6 +223,20 @@ class _Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
                 await refuse(context, grpc.StatusCode.UNAVAILABLE, "Going down.")
 
 
+class _Events(event_service_pb2_grpc.EventServiceServicer):
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def WatchEvents(
+        self,
+        request: event_service_pb2.WatchEventsRequest,  # noqa: ARG002 - the contract's
+        context: grpc.aio.ServicerContext,  # noqa: ARG002 - signature
+    ) -> AsyncIterator[event_service_pb2.WatchEventsResponse]:
+        while True:
+            event = event_pb2.Event(type=await self.world.happening.get())
+            yield event_service_pb2.WatchEventsResponse(event=event, resume_token="t")
+
+
 class _Tokens(token_service_pb2_grpc.TokenServiceServicer):
     def __init__(self, world: World) -> None:
         self.world = world
@@ -254,6 +276,7 @@ async def serving(world: World) -> AsyncIterator[Access]:
     )
     person_service_pb2_grpc.add_PersonServiceServicer_to_server(_People(world), server)
     sighting_service_pb2_grpc.add_SightingServiceServicer_to_server(_Sightings(world), server)
+    event_service_pb2_grpc.add_EventServiceServicer_to_server(_Events(world), server)
     token_service_pb2_grpc.add_TokenServiceServicer_to_server(_Tokens(world), server)
     manager_service_pb2_grpc.add_ManagerServiceServicer_to_server(_Manager(world), server)
     port = server.add_insecure_port("127.0.0.1:0")

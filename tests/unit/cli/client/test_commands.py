@@ -99,7 +99,8 @@ async def test_a_refusal_keeps_the_sites_sentence_its_fields_and_the_request_id(
             )
         with pytest.raises(CommandFailed) as missing:
             await set_camera_status(access, PIPED, camera=unknown, status="enabled")
-    assert invalid.value.sentence == "It is no camera.\n  connection_string: is too long"
+    assert invalid.value.what == "It is no camera."
+    assert invalid.value.why == "X\nconnection_string: is too long"
     assert invalid.value.code == ExitCode.FAILED
     assert missing.value.code == ExitCode.NOT_FOUND
     assert missing.value.request_id == REQUEST_ID

@@ -15,6 +15,8 @@ from cli.demo.journey import enrol, register_camera
 from cli.demo.rest import RestSite
 from cli.demo.show import Show, describe_sighting
 from cli.failures import CommandFailed, ExitCode
+from cli.forms import Form
+from cli.output import Output
 from cli.supervisor.site import Site
 from cli.talk import Talk
 from service_runtime.secret import Secret
@@ -185,7 +187,7 @@ async def test_a_site_that_is_gone_is_unavailable() -> None:
     assert failed.value.code == ExitCode.UNAVAILABLE
 
 
-def show(*, as_json: bool = False) -> Show:
+def show(form: Form = Form.TABLE) -> Show:
     site = Site(
         data_dir=Path("/data"),
         runtime_dir=Path("/run"),
@@ -194,7 +196,7 @@ def show(*, as_json: bool = False) -> Show:
         http_port=3001,
         pack_id="builtin",
     )
-    return Show(site, Talk(), as_json=as_json, goes_on=True)
+    return Show(site, Talk(), output=Output(form=form), goes_on=True)
 
 
 def event(kind: str, **sighting: Any) -> dict[str, Any]:
@@ -220,7 +222,7 @@ def test_a_sighting_is_shown_again_only_for_a_new_decision(
 
 
 def test_the_closest_call_is_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = show(as_json=True)
+    shown = show(Form.JSON)
     assert shown.best_so_far() == "nobody was seen."
     shown.event(event("sighting.created"))
     shown.event(event("sighting.created", id="s2", score=0.125))
@@ -228,6 +230,12 @@ def test_the_closest_call_is_the_reason(capsys: pytest.CaptureFixture[str]) -> N
         "2 tracks were seen, the closest with score 0.250 against a threshold of 0.500."
     )
     assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == ["s1", "s2"]
+
+
+def test_a_pipe_gets_values(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Form.TSV).event(event("sighting.created", camera_id="c1"))
+    fields = capsys.readouterr().out.rstrip("\n").split("\t")
+    assert [fields[0], fields[2], fields[3], fields[6]] == ["s1", "c1", "unknown", "0.25"]
 
 
 def test_trouble_of_the_worker_is_told(capsys: pytest.CaptureFixture[str]) -> None:

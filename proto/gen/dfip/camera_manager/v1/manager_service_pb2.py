@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,dfip/camera_manager/v1/manager_service.proto\x12\x16\x64\x66ip.camera_manager.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x19\n\x17GetManagerStatusRequest\"`\n\x18GetManagerStatusResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x33\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32%.dfip.camera_manager.v1.ManagerStatus\"j\n\rManagerStatus\x12\x12\n\nis_running\x18\x01 \x01(\x08\x12\x14\n\x0cworker_count\x18\x02 \x01(\r\x12/\n\x07workers\x18\x03 \x03(\x0b\x32\x1e.dfip.camera_manager.v1.Worker\"}\n\x06Worker\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x0f\n\x07podName\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05image\x18\x04 \x01(\t\x12-\n\tcreatedAt\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\x14RestartWorkerRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"9\n\x15RestartWorkerResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t2\xe5\x02\n\x0eManagerService\x12\xa3\x01\n\x10GetManagerStatus\x12/.dfip.camera_manager.v1.GetManagerStatusRequest\x1a\x30.dfip.camera_manager.v1.GetManagerStatusResponse\",\x90\x02\x01\xaa\xbb\x18\x03\n\x01\x02\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/camera-manager/status\x12\xac\x01\n\rRestartWorker\x12,.dfip.camera_manager.v1.RestartWorkerRequest\x1a-.dfip.camera_manager.v1.RestartWorkerResponse\">\xaa\xbb\x18\x03\n\x01\x02\x82\xd3\xe4\x93\x02\x31\"//api/camera-manager/workers/{camera_id}:restartb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,dfip/camera_manager/v1/manager_service.proto\x12\x16\x64\x66ip.camera_manager.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x19\n\x17GetManagerStatusRequest\"`\n\x18GetManagerStatusResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x33\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32%.dfip.camera_manager.v1.ManagerStatus\"j\n\rManagerStatus\x12\x12\n\nis_running\x18\x01 \x01(\x08\x12\x14\n\x0cworker_count\x18\x02 \x01(\r\x12/\n\x07workers\x18\x03 \x03(\x0b\x32\x1e.dfip.camera_manager.v1.Worker\"}\n\x06Worker\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x0f\n\x07podName\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05image\x18\x04 \x01(\t\x12-\n\tcreatedAt\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\x14RestartWorkerRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"9\n\x15RestartWorkerResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t2\xe9\x02\n\x0eManagerService\x12\xa5\x01\n\x10GetManagerStatus\x12/.dfip.camera_manager.v1.GetManagerStatusRequest\x1a\x30.dfip.camera_manager.v1.GetManagerStatusResponse\".\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x02\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/camera-manager/status\x12\xae\x01\n\rRestartWorker\x12,.dfip.camera_manager.v1.RestartWorkerRequest\x1a-.dfip.camera_manager.v1.RestartWorkerResponse\"@\xaa\xbb\x18\x05\n\x01\x02\x18\x02\x82\xd3\xe4\x93\x02\x31\"//api/camera-manager/workers/{camera_id}:restartb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,9 +38,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESTARTWORKERREQUEST'].fields_by_name['camera_id']._loaded_options = None
   _globals['_RESTARTWORKERREQUEST'].fields_by_name['camera_id']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_MANAGERSERVICE'].methods_by_name['GetManagerStatus']._loaded_options = None
-  _globals['_MANAGERSERVICE'].methods_by_name['GetManagerStatus']._serialized_options = b'\220\002\001\252\273\030\003\n\001\002\202\323\344\223\002\034\022\032/api/camera-manager/status'
+  _globals['_MANAGERSERVICE'].methods_by_name['GetManagerStatus']._serialized_options = b'\220\002\001\252\273\030\005\n\001\002\030\001\202\323\344\223\002\034\022\032/api/camera-manager/status'
   _globals['_MANAGERSERVICE'].methods_by_name['RestartWorker']._loaded_options = None
-  _globals['_MANAGERSERVICE'].methods_by_name['RestartWorker']._serialized_options = b'\252\273\030\003\n\001\002\202\323\344\223\0021\"//api/camera-manager/workers/{camera_id}:restart'
+  _globals['_MANAGERSERVICE'].methods_by_name['RestartWorker']._serialized_options = b'\252\273\030\005\n\001\002\030\002\202\323\344\223\0021\"//api/camera-manager/workers/{camera_id}:restart'
   _globals['_GETMANAGERSTATUSREQUEST']._serialized_start=194
   _globals['_GETMANAGERSTATUSREQUEST']._serialized_end=219
   _globals['_GETMANAGERSTATUSRESPONSE']._serialized_start=221
@@ -54,5 +54,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESTARTWORKERRESPONSE']._serialized_start=607
   _globals['_RESTARTWORKERRESPONSE']._serialized_end=664
   _globals['_MANAGERSERVICE']._serialized_start=667
-  _globals['_MANAGERSERVICE']._serialized_end=1024
+  _globals['_MANAGERSERVICE']._serialized_end=1028
 # @@protoc_insertion_point(module_scope)

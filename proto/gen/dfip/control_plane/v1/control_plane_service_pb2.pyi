@@ -236,10 +236,12 @@ class CameraState(_message.Message):
     def __init__(self, camera_id: _Optional[str] = ..., name: _Optional[str] = ..., desired_state: _Optional[str] = ..., generation: _Optional[int] = ..., epoch: _Optional[int] = ..., runtime: _Optional[_Union[_runtime_pb2.CameraRuntime, _Mapping]] = ..., retry_counter: _Optional[int] = ...) -> None: ...
 
 class ReportRuntimesRequest(_message.Message):
-    __slots__ = ("reports",)
+    __slots__ = ("reports", "lease_term")
     REPORTS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_TERM_FIELD_NUMBER: _ClassVar[int]
     reports: _containers.RepeatedCompositeFieldContainer[RuntimeReport]
-    def __init__(self, reports: _Optional[_Iterable[_Union[RuntimeReport, _Mapping]]] = ...) -> None: ...
+    lease_term: int
+    def __init__(self, reports: _Optional[_Iterable[_Union[RuntimeReport, _Mapping]]] = ..., lease_term: _Optional[int] = ...) -> None: ...
 
 class RuntimeReport(_message.Message):
     __slots__ = ("camera_id", "epoch", "worker_status", "health_status", "failure_reason", "error_count", "next_retry_at", "pod_name", "observed_generation")
@@ -270,10 +272,12 @@ class ReportRuntimesResponse(_message.Message):
     def __init__(self, refused_camera_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class IssueWorkerTokenRequest(_message.Message):
-    __slots__ = ("camera_id",)
+    __slots__ = ("camera_id", "lease_term")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
+    LEASE_TERM_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
-    def __init__(self, camera_id: _Optional[str] = ...) -> None: ...
+    lease_term: int
+    def __init__(self, camera_id: _Optional[str] = ..., lease_term: _Optional[int] = ...) -> None: ...
 
 class IssueWorkerTokenResponse(_message.Message):
     __slots__ = ("token", "epoch", "expires_at")

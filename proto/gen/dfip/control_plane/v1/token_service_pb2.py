@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/token_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x01\n\x11IssueTokenRequest\x12\x34\n\x04role\x18\x01 \x01(\tB&\xbaH#r!R\x06viewerR\x08operatorR\x05\x61\x64minR\x06worker\x12\x1b\n\tcamera_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x07subject\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\nlifetime_s\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\x80\xe7\x84\x0f\"h\n\x12IssueTokenResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x30\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\".dfip.control_plane.v1.IssuedToken\"_\n\x0bIssuedToken\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04role\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x8c\x01\n\x0cTokenService\x12|\n\nIssueToken\x12(.dfip.control_plane.v1.IssueTokenRequest\x1a).dfip.control_plane.v1.IssueTokenResponse\"\x19\xaa\xbb\x18\x03\n\x01\x03\x82\xd3\xe4\x93\x02\x0c\"\x07/tokens:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/token_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x01\n\x11IssueTokenRequest\x12\x34\n\x04role\x18\x01 \x01(\tB&\xbaH#r!R\x06viewerR\x08operatorR\x05\x61\x64minR\x06worker\x12\x1b\n\tcamera_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x07subject\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\nlifetime_s\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\x80\xe7\x84\x0f\"h\n\x12IssueTokenResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x30\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\".dfip.control_plane.v1.IssuedToken\"_\n\x0bIssuedToken\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04role\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x8e\x01\n\x0cTokenService\x12~\n\nIssueToken\x12(.dfip.control_plane.v1.IssueTokenRequest\x1a).dfip.control_plane.v1.IssueTokenResponse\"\x1b\xaa\xbb\x18\x05\n\x01\x03\x18\x02\x82\xd3\xe4\x93\x02\x0c\"\x07/tokens:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ISSUEDTOKEN'].fields_by_name['token']._loaded_options = None
   _globals['_ISSUEDTOKEN'].fields_by_name['token']._serialized_options = b'\200\001\001'
   _globals['_TOKENSERVICE'].methods_by_name['IssueToken']._loaded_options = None
-  _globals['_TOKENSERVICE'].methods_by_name['IssueToken']._serialized_options = b'\252\273\030\003\n\001\003\202\323\344\223\002\014\"\007/tokens:\001*'
+  _globals['_TOKENSERVICE'].methods_by_name['IssueToken']._serialized_options = b'\252\273\030\005\n\001\003\030\002\202\323\344\223\002\014\"\007/tokens:\001*'
   _globals['_ISSUETOKENREQUEST']._serialized_start=191
   _globals['_ISSUETOKENREQUEST']._serialized_end=352
   _globals['_ISSUETOKENRESPONSE']._serialized_start=354
@@ -54,5 +54,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ISSUEDTOKEN']._serialized_start=460
   _globals['_ISSUEDTOKEN']._serialized_end=555
   _globals['_TOKENSERVICE']._serialized_start=558
-  _globals['_TOKENSERVICE']._serialized_end=698
+  _globals['_TOKENSERVICE']._serialized_end=700
 # @@protoc_insertion_point(module_scope)

@@ -18,6 +18,13 @@ class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ROLE_MANAGER: _ClassVar[Role]
     ROLE_WORKER: _ClassVar[Role]
     ROLE_INDEX: _ClassVar[Role]
+
+class Audit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    AUDIT_UNSPECIFIED: _ClassVar[Audit]
+    AUDIT_NONE: _ClassVar[Audit]
+    AUDIT_CHANGE: _ClassVar[Audit]
+    AUDIT_LOOK: _ClassVar[Audit]
 ROLE_UNSPECIFIED: Role
 ROLE_VIEWER: Role
 ROLE_OPERATOR: Role
@@ -26,13 +33,19 @@ ROLE_CONTROL_PLANE: Role
 ROLE_MANAGER: Role
 ROLE_WORKER: Role
 ROLE_INDEX: Role
+AUDIT_UNSPECIFIED: Audit
+AUDIT_NONE: Audit
+AUDIT_CHANGE: Audit
+AUDIT_LOOK: Audit
 POLICY_FIELD_NUMBER: _ClassVar[int]
 policy: _descriptor.FieldDescriptor
 
 class MethodPolicy(_message.Message):
-    __slots__ = ("roles", "grpc_only")
+    __slots__ = ("roles", "grpc_only", "audit")
     ROLES_FIELD_NUMBER: _ClassVar[int]
     GRPC_ONLY_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_FIELD_NUMBER: _ClassVar[int]
     roles: _containers.RepeatedScalarFieldContainer[Role]
     grpc_only: bool
-    def __init__(self, roles: _Optional[_Iterable[_Union[Role, str]]] = ..., grpc_only: _Optional[bool] = ...) -> None: ...
+    audit: Audit
+    def __init__(self, roles: _Optional[_Iterable[_Union[Role, str]]] = ..., grpc_only: _Optional[bool] = ..., audit: _Optional[_Union[Audit, str]] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""Who did what: rows that nobody changes, removed by time alone."""

@@ -1,0 +1,1 @@
+"""Leases: which of several managers may act."""

@@ -1,0 +1,314 @@
+"""Every change leaves exactly one audit row, whatever made it; looks and refusals leave theirs."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from dfip.control_plane.v1 import (
+    audit_pb2,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    control_plane_service_pb2,
+    control_plane_service_pb2_grpc,
+    person_service_pb2,
+    sighting_service_pb2,
+    sighting_service_pb2_grpc,
+    token_service_pb2,
+    token_service_pb2_grpc,
+)
+from dfip.options.v1 import policy_pb2
+from service_runtime.method_policy import read_rules
+from tests.contract.services import SERVICES
+from tests.support.fake_index import found, vector
+from tests.support.people import PeopleSite, running_people_site
+from tests.support.refusals import refused
+from tests.support.sightings import Reports, report
+
+PASSWORD = "hunter2"
+NOTE = "knows the back door"
+
+
+class Walk:
+    """A site with a client for everything, and the audit as an administrator reads it."""
+
+    def __init__(self, people: PeopleSite) -> None:
+        self.people = people
+        self.site = people.site
+        admin = self.site.channel("admin")
+        self.cameras: Any = control_plane_service_pb2_grpc.ControlPlaneServiceStub(admin)
+        self.manager: Any = control_plane_service_pb2_grpc.ControlPlaneServiceStub(
+            self.site.channel("manager")
+        )
+        self.tokens: Any = token_service_pb2_grpc.TokenServiceStub(admin)
+        self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(admin)
+
+    async def entries(self, **wanted: Any) -> list[audit_pb2.AuditEntry]:
+        """Return the entries, newest first, without the looks at the audit itself."""
+        answer = await self.audit.ListAuditEntries(
+            audit_service_pb2.ListAuditEntriesRequest(page_size=1000, **wanted)
+        )
+        return [entry for entry in answer.data if entry.action != "audit_entries.list"]
+
+    async def camera(self) -> str:
+        created = await self.cameras.CreateCamera(
+            control_plane_service_pb2.CreateCameraRequest(
+                name="door",
+                connection_string=f"rtsp://admin:{PASSWORD}@10.0.0.9/s",
+                desired_state="running",
+            )
+        )
+        return str(created.data.id)
+
+    async def face(self) -> tuple[str, str]:
+        person = await self.people.person(notes=NOTE)
+        picture = self.people.photograph(uuid.uuid4().hex, found(vector(1, 2)))
+        face = await self.people.send(person.id, picture)
+        return person.id, face.id
+
+
+@pytest.fixture
+async def walk(tmp_path: Path, database_engine: str) -> AsyncIterator[Walk]:
+    del database_engine  # chosen, for the control plane
+    async with running_people_site(tmp_path) as people:
+        yield Walk(people)
+
+
+About = tuple[str, str]
+Change = Callable[[Walk], Awaitable[tuple[About, About]]]
+"""Calls an RPC with success and returns what its entry is about, and what that belongs to."""
+NOTHING = ("", "")
+
+
+async def create_camera(walk: Walk) -> tuple[About, About]:
+    return ("camera", await walk.camera()), NOTHING
+
+
+def of_camera(method: str, **fields: Any) -> Change:
+    async def change(walk: Walk) -> tuple[About, About]:
+        camera_id = await walk.camera()
+        message = getattr(control_plane_service_pb2, f"{method}Request")
+        await getattr(walk.cameras, method)(message(camera_id=camera_id, **fields))
+        return ("camera", camera_id), NOTHING
+
+    return change
+
+
+async def issue_worker_token(walk: Walk) -> tuple[About, About]:
+    camera_id = await walk.camera()
+    await walk.manager.IssueWorkerToken(
+        control_plane_service_pb2.IssueWorkerTokenRequest(camera_id=camera_id)
+    )
+    (entry,) = await walk.entries(action="worker_token.issue")
+    return ("token", entry.object.id), ("camera", camera_id)
+
+
+async def create_person(walk: Walk) -> tuple[About, About]:
+    return ("person", (await walk.people.person()).id), NOTHING
+
+
+async def update_person(walk: Walk) -> tuple[About, About]:
+    person = await walk.people.person()
+    await walk.people.persons.UpdatePerson(
+        person_service_pb2.UpdatePersonRequest(person_id=person.id, notes=NOTE)
+    )
+    return ("person", person.id), NOTHING
+
+
+async def delete_person(walk: Walk) -> tuple[About, About]:
+    person_id, _ = await walk.face()
+    await walk.people.persons.DeletePerson(
+        person_service_pb2.DeletePersonRequest(person_id=person_id)
+    )
+    return ("person", person_id), NOTHING
+
+
+async def add_face(walk: Walk) -> tuple[About, About]:
+    person_id, face_id = await walk.face()
+    return ("face", face_id), ("person", person_id)
+
+
+async def delete_face(walk: Walk) -> tuple[About, About]:
+    person_id, face_id = await walk.face()
+    await walk.people.persons.DeleteFace(
+        person_service_pb2.DeleteFaceRequest(person_id=person_id, face_id=face_id)
+    )
+    return ("face", face_id), ("person", person_id)
+
+
+async def issue_token(walk: Walk) -> tuple[About, About]:
+    await walk.tokens.IssueToken(token_service_pb2.IssueTokenRequest(role="viewer"))
+    return NOTHING, NOTHING
+
+
+CHANGES: dict[str, tuple[str, Change]] = {
+    "ControlPlaneService/CreateCamera": ("camera.create", create_camera),
+    "ControlPlaneService/UpdateCamera": ("camera.update", of_camera("UpdateCamera", name="yard")),
+    "ControlPlaneService/SetCameraStatus": (
+        "camera_status.set",
+        of_camera("SetCameraStatus", status="disabled"),
+    ),
+    "ControlPlaneService/DeleteCamera": ("camera.delete", of_camera("DeleteCamera")),
+    "ControlPlaneService/RetryCamera": ("camera.retry", of_camera("RetryCamera")),
+    "ControlPlaneService/IssueWorkerToken": ("worker_token.issue", issue_worker_token),
+    "PersonService/CreatePerson": ("person.create", create_person),
+    "PersonService/UpdatePerson": ("person.update", update_person),
+    "PersonService/DeletePerson": ("person.delete", delete_person),
+    "PersonService/AddFace": ("face.add", add_face),
+    "PersonService/DeleteFace": ("face.delete", delete_face),
+    "TokenService/IssueToken": ("token.issue", issue_token),
+}
+
+
+def test_every_change_is_walked() -> None:
+    services = [b.descriptor for b in SERVICES if "dfip.control_plane." in b.descriptor.full_name]
+    changes = {
+        path.rpartition(".")[2]
+        for path, rule in read_rules(services).items()
+        if rule.audit == policy_pb2.AUDIT_CHANGE
+    }
+    assert changes == CHANGES.keys(), "a change is called by nobody here: add how to CHANGES"
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+async def test_a_change_leaves_exactly_one_entry(walk: Walk, name: str) -> None:
+    action, change = CHANGES[name]
+    about, within = await change(walk)
+    (entry,) = await walk.entries(action=action)
+    assert (entry.outcome, entry.count) == ("done", 1)
+    assert (entry.actor, entry.token_id != "") == (f"test-{entry.role}", True)
+    assert (entry.object.kind, entry.object.id) == about
+    assert (entry.within.kind, entry.within.id) == within
+
+
+async def test_entries_tell_no_values(walk: Walk) -> None:
+    camera_id = await walk.camera()
+    await walk.cameras.UpdateCamera(
+        control_plane_service_pb2.UpdateCameraRequest(
+            camera_id=camera_id, connection_string=f"rtsp://root:{PASSWORD}@10.0.0.9/t"
+        )
+    )
+    person_id, _ = await walk.face()
+    await walk.people.persons.DeletePerson(
+        person_service_pb2.DeletePersonRequest(person_id=person_id)
+    )
+    entries = await walk.entries()
+    (updated,) = [entry for entry in entries if entry.action == "camera.update"]
+    assert list(updated.fields) == ["connection_string"]
+    text = "".join(str(entry) for entry in entries)
+    assert len(entries) == 5
+    assert not [word for word in (PASSWORD, NOTE, "Ada", "rtsp") if word in text]
+    assert {e.action for e in await walk.entries(object_id=person_id)} == {
+        "person.create",
+        "face.add",
+        "person.delete",
+    }
+
+
+async def test_a_change_that_is_refused_by_the_domain_leaves_no_entry(walk: Walk) -> None:
+    nobody = str(uuid.uuid4())
+    with refused(grpc.StatusCode.NOT_FOUND, "CAMERA_NOT_FOUND"):
+        await walk.cameras.DeleteCamera(
+            control_plane_service_pb2.DeleteCameraRequest(camera_id=nobody)
+        )
+    assert await walk.entries() == []
+
+
+async def test_who_may_not_leaves_an_entry_and_a_flood_leaves_one(walk: Walk) -> None:
+    viewer: Any = control_plane_service_pb2_grpc.ControlPlaneServiceStub(
+        walk.site.channel("viewer")
+    )
+    stranger: Any = control_plane_service_pb2_grpc.ControlPlaneServiceStub(
+        walk.site.channel(token="nonsense")
+    )
+    request = control_plane_service_pb2.DeleteCameraRequest(camera_id=str(uuid.uuid4()))
+    for _ in range(20):
+        with refused(grpc.StatusCode.PERMISSION_DENIED, "ROLE_NOT_ALLOWED"):
+            await viewer.DeleteCamera(request)
+        with refused(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID"):
+            await stranger.DeleteCamera(request)
+    await walk.site.control_plane.flush_audit()
+    entries = await walk.entries(outcome="refused")
+    counts: dict[tuple[str, str, str], int] = {}
+    for entry in entries:
+        key = (entry.reason, entry.actor, entry.action)
+        counts[key] = counts.get(key, 0) + entry.count
+    assert counts == {
+        ("ROLE_NOT_ALLOWED", "test-viewer", "camera.delete"): 20,
+        ("TOKEN_INVALID", "", "camera.delete"): 20,
+    }
+    assert len(entries) <= 4  # the first at once, the rest together
+
+
+async def test_a_worker_of_an_older_epoch_leaves_an_entry(walk: Walk) -> None:
+    camera_id = await walk.camera()
+    worker: Any = control_plane_service_pb2_grpc.ControlPlaneServiceStub(
+        walk.site.channel("worker", camera_id=camera_id, epoch=0)
+    )
+    await walk.manager.IssueWorkerToken(
+        control_plane_service_pb2.IssueWorkerTokenRequest(camera_id=camera_id)
+    )
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "STALE_EPOCH"):
+        await worker.ReportHeartbeat(
+            control_plane_service_pb2.ReportHeartbeatRequest(camera_id=camera_id, status="running")
+        )
+    await walk.site.control_plane.flush_audit()
+    (entry,) = await walk.entries(outcome="refused")
+    assert (entry.reason, entry.actor, entry.action) == (
+        "STALE_EPOCH",
+        "test-worker",
+        "heartbeat.report",
+    )
+
+
+async def test_each_look_at_a_face_leaves_an_entry(walk: Walk) -> None:
+    reports = await Reports.open(walk.site)
+    await reports.send(one := report("unknown", crop=b"\xff\xd8\xffa face"))
+    pictures: Any = sighting_service_pb2_grpc.SightingServiceStub(walk.site.channel("viewer"))
+    request = sighting_service_pb2.GetSightingImageRequest(sighting_id=one.id)
+    for _ in range(2):
+        await pictures.GetSightingImage(request)
+    entries = await walk.entries(action="sighting_image.get")
+    assert [(e.actor, e.object.kind, e.object.id) for e in entries] == [
+        ("test-viewer", "sighting", one.id)
+    ] * 2
+
+
+async def test_reading_the_audit_is_an_entry_too(walk: Walk) -> None:
+    request = audit_service_pb2.ListAuditEntriesRequest(action="audit_entries.list")
+    assert len((await walk.audit.ListAuditEntries(request)).data) == 0
+    assert len((await walk.audit.ListAuditEntries(request)).data) == 1
+
+
+async def test_entries_come_in_pages_newest_first(walk: Walk) -> None:
+    for _ in range(5):
+        await walk.people.person()
+    request = audit_service_pb2.ListAuditEntriesRequest(action="person.create", page_size=2)
+    ids: list[int] = []
+    while True:
+        page = await walk.audit.ListAuditEntries(request)
+        ids += [int(entry.id) for entry in page.data]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert len(ids) == 5
+    assert ids == sorted(ids, reverse=True)
+    request.actor = "somebody else"
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID"):
+        await walk.audit.ListAuditEntries(request)
+
+
+async def test_entries_are_chosen_by_time_kind_and_actor(walk: Walk) -> None:
+    await walk.camera()
+    (entry,) = await walk.entries(object_kind="camera", actor="test-admin")
+    later = Timestamp(seconds=entry.at.seconds + 60)
+    earlier = Timestamp(seconds=entry.at.seconds - 60)
+    assert await walk.entries(since=earlier, until=later) == [entry]
+    assert await walk.entries(since=later) == []
+    assert await walk.entries(until=earlier) == []
+    assert await walk.entries(object_kind="person") == []
+    assert await walk.entries(actor="test-operator") == []
