@@ -91,7 +91,7 @@ def upgrade() -> None:
         sa.Column("acknowledged_by", sa.String(length=200), nullable=False),
         sa.Column("note", sa.String(length=2000), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_alerts"),
-        sa.UniqueConstraint("rule_id", "sighting_id", name="uq_alerts_rule_id"),
+        sa.UniqueConstraint("rule_id", "sighting_id", name="uq_alerts_rule_id_sighting_id"),
     )
     op.create_index("ix_alerts_raised_at_id", "alerts", ["raised_at", "id"])
     for column in ("rule_id", "camera_id", "person_id", "state"):
