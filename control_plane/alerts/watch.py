@@ -8,7 +8,7 @@ from control_plane.alerts.mapping import alert_message
 from control_plane.alerts.store import AlertStore
 from control_plane.database import Database
 from control_plane.events.feed import ChangeFeed
-from control_plane.events.tables import EventRow
+from control_plane.events.model import FeedEvent
 from dfip.control_plane.v1.alert_service_pb2 import WatchAlertsResponse
 from service_runtime.resume_tokens import ResumeToken
 
@@ -59,7 +59,7 @@ class AlertWatch:
                 )
 
 
-def _alert_in(event: EventRow) -> dict[str, str] | None:
+def _alert_in(event: FeedEvent) -> dict[str, str] | None:
     """Return the alert of an event; None also where an erasure has emptied it."""
     alert: dict[str, str] | None = event.payload.get("alert")
     return alert if event.type.startswith("alert.") else None

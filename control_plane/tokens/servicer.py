@@ -9,6 +9,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from control_plane.database import Database
+from control_plane.keys.signing import SigningKeys
 from control_plane.runtime.store import camera_not_found, current_epoch
 from control_plane.tokens.issuer import TokenIssuer
 from dfip.control_plane.v1 import token_service_pb2 as pb
@@ -29,8 +30,9 @@ _DAY_S = 24 * 3600
 class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
     """Answers for ``dfip.control_plane.v1.TokenService``."""
 
-    def __init__(self, database: Database, issuer: TokenIssuer) -> None:
+    def __init__(self, database: Database, issuer: TokenIssuer, signing: SigningKeys) -> None:
         self._issuer = issuer
+        self._signing = signing
         self._database = database
 
     async def IssueToken(
@@ -39,6 +41,7 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
         """Make a token; it is told here and kept nowhere."""
         role = role_from_name(request.role)
         camera_id, epoch = await self._assignment(role, request.camera_id)
+        key_id = self._issuer.key_id
         issued = self._issuer.issue(
             role,
             subject=request.subject or f"{request.role}, by {current_caller().subject}"[:200],
@@ -47,6 +50,7 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
             epoch=epoch,
             audience=CONTROL_PLANE_AUDIENCE if role == policy_pb2.ROLE_WORKER else AUDIENCE,
         )
+        await self._signing.promise(key_id, issued.expires_at)
         expires_at = Timestamp()
         expires_at.FromDatetime(issued.expires_at)
         return pb.IssueTokenResponse(
