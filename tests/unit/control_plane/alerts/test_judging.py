@@ -1,6 +1,7 @@
 """Facts against rules, without a database: what is due, when, and what is passed over."""
 
 import dataclasses
+import itertools
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -112,7 +113,8 @@ def test_a_window_is_asked_when_somebody_was_seen_not_when_it_was_told() -> None
 )
 def test_moments_are_told_once_a_cooldown(gaps: list[int], cooldown: int) -> None:
     shown, standing = rule("unknown_seen", cooldown_s=cooldown), NOTHING
-    now, told = 0, []
+    told: list[int] = []
+    now = 0
     for gap in gaps:
         now += gap
         verdict = judge(shown, seen("unknown", told_at=at(now), seen_at=at(now)), standing)
@@ -121,7 +123,7 @@ def test_moments_are_told_once_a_cooldown(gaps: list[int], cooldown: int) -> Non
         assert (verdict.finding is None) is quiet
         if verdict.finding is not None:
             told.append(now)
-    assert all(later - earlier >= cooldown for earlier, later in zip(told, told[1:], strict=False))
+    assert all(later - earlier >= cooldown for earlier, later in itertools.pairwise(told))
 
 
 RUNS = st.lists(st.tuples(st.booleans(), st.integers(1, 50)), min_size=1, max_size=12)

@@ -64,10 +64,12 @@ async def test_the_zone_of_the_camera_decides(site: AlertSite) -> None:
     door, gate = await Reports.open(site.site), await Reports.open(site.site)
     # the centre of the reported box is (0.25, 0.4)
     corners = [[0.2, 0.3], [0.3, 0.3], [0.3, 0.5], [0.2, 0.5]]
-    zones = [{"name": "entry", "kind": "area", "polygon": corners}, "no zone", {"name": 1}]
+    zones = [{"name": "entry", "kind": "area", "polygon": corners}]
     await set_zones(site, door.camera_id, {"zones": zones})
     far = [[0.5, 0.5], [0.6, 0.5], [0.6, 0.6]]
-    await set_zones(site, gate.camera_id, {"zones": [{"name": "entry", "polygon": far}]})
+    await set_zones(
+        site, gate.camera_id, {"zones": [{"name": "entry", "kind": "area", "polygon": far}]}
+    )
     await gate.send(report("unknown"))
     await door.send(report("unknown"))
     (alert,) = await site.listed()
