@@ -68,6 +68,15 @@ from control_plane.tokens.bootstrap import TokenBootstrap
 from control_plane.tokens.issuer import TokenIssuer
 from control_plane.tokens.servicer import TokenServicer
 from control_plane.tokens.signing_file import SigningFile, SigningKeyError
+from control_plane.webhooks.courier import Courier
+from control_plane.webhooks.deliveries import DeliveryStore
+from control_plane.webhooks.fan_out import FanOut
+from control_plane.webhooks.resolver import SystemResolver
+from control_plane.webhooks.sealing import WebhookSeals
+from control_plane.webhooks.sender import Sender, trusting
+from control_plane.webhooks.servicer import WebhookServicer
+from control_plane.webhooks.store import WebhookStore
+from control_plane.webhooks.url import receiver_policy
 from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
     admin_service_pb2,
@@ -90,6 +99,8 @@ from dfip.control_plane.v1 import (
     telemetry_service_pb2_grpc,
     token_service_pb2,
     token_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
     worker_gateway_service_pb2,
     worker_gateway_service_pb2_grpc,
 )
@@ -143,6 +154,12 @@ class ControlPlane:
         self._trail = DatabaseTrail(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
+        self._receivers = receiver_policy(
+            networks=settings.webhook_networks, http=settings.webhook_http
+        )
+        self._resolver = SystemResolver()
+        self._webhooks = WebhookStore(self.database, WebhookSeals(self._vault))
+        self._fan_out = FanOut(self.database, clock, self._webhooks.changed)
         self._index = open_channel(
             settings.index_target,
             token=FileToken(settings.tokens_dir / OWN_TOKEN_FILE),
@@ -227,6 +244,8 @@ class ControlPlane:
                 f"{self._database_name} cannot be used as the database; check its rights and the"
                 " disk, or restore it from a backup"
             ) from error
+        lifecycle.stack.callback(self._resolver.close)
+        courier = self._courier()
         after = await self._switchboard.start()
         cameras_after = await self._known_cameras.start()
         rules_after = await self._occupancy.start()
@@ -242,6 +261,8 @@ class ControlPlane:
             ("retention", self.retention.run),
             ("keys", self._keys.run),
             ("audit-refusals", self._trail.run),
+            ("webhook-fan-out", self._fan_out.run),
+            ("webhook-courier", courier.run),
         ):
             lifecycle.spawn(name, outliving_outages(name, work, self._clock))
         lifecycle.spawn("telemetry-commit", self._telemetry_line.run())
@@ -270,6 +291,21 @@ class ControlPlane:
         if self._settings.database_url is None:
             return SqliteEngine(self._data.database)
         return PostgresEngine(self._settings.database_url, self._clock)
+
+    def _courier(self) -> Courier:
+        try:
+            tls = trusting(self._settings.webhook_ca_file)
+        except OSError as error:
+            raise StartError(
+                "the file of DFIP_WEBHOOK_CA_FILE cannot be used; it must hold certificates as PEM"
+            ) from error
+        return Courier(
+            database=self.database,
+            seals=WebhookSeals(self._vault),
+            sender=Sender(self._receivers, self._resolver, self._clock, tls),
+            changed=self._webhooks.changed,
+            clock=self._clock,
+        )
 
     def _key_keeper(self) -> KeyKeeper:
         file = MasterKeyFile(self._settings.master_key_file or self._data.keys / MASTER_KEY_FILE)
@@ -380,5 +416,14 @@ class ControlPlane:
                 admin_service_pb2,
                 admin_service_pb2_grpc,
                 AdminServicer(keys=self._keys),
+            ),
+            Binding.of(
+                webhook_service_pb2,
+                webhook_service_pb2_grpc,
+                WebhookServicer(
+                    store=self._webhooks,
+                    deliveries=DeliveryStore(self.database, self._webhooks.changed),
+                    policy=self._receivers,
+                ),
             ),
         )

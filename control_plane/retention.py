@@ -1,6 +1,6 @@
-"""The task that keeps tables bounded: what is old goes, once an hour.
+"""The task that keeps tables bounded: once an hour, what is old goes.
 
-That is events, sightings, telemetry and alerts.
+Events, sightings, telemetry, alerts, and what is over of webhooks.
 """
 
 from datetime import timedelta
@@ -16,6 +16,7 @@ from control_plane.settings import Settings
 from control_plane.sightings.removal import forget_erased, remove_older_than
 from control_plane.telemetry.model import OLDEST
 from control_plane.telemetry.store import TelemetryStore
+from control_plane.webhooks.removal import forget_old_secrets, remove_old_deliveries
 from service_runtime.clock import Clock
 from service_runtime.structured_logging import get_logger
 
@@ -72,18 +73,23 @@ class Retention:
         async with self._database.write() as tx:
             await forget_erased(tx, now - _ERASED_SIGHTINGS)
         alerts = await self._remove_alerts()
+        await forget_old_secrets(self._database, now)
+        deliveries = await remove_old_deliveries(
+            self._database, now, keep=timedelta(days=self._settings.webhook_days)
+        )
         await remove_audit_rows(
             self._database,
             before=now - timedelta(days=self._settings.audit_days),
             refusals=self._settings.audit_refusals,
         )
-        if events or sightings or samples or alerts:
+        if events or sightings or samples or alerts or deliveries:
             _log.info(
                 "retention.removed",
                 events=events,
                 sightings=sightings,
                 telemetry_samples=samples,
                 alerts=alerts,
+                webhook_deliveries=deliveries,
             )
 
     async def _remove_alerts(self) -> int:

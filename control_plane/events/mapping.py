@@ -3,6 +3,7 @@
 import json
 import weakref
 from collections.abc import Mapping
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
@@ -65,14 +66,16 @@ def event_message(row: FeedEvent) -> event_pb2.Event:
     return event
 
 
-def event_json(event: event_pb2.Event) -> str:
-    """Return an event as one line of JSON, with the contract's own key names."""
-    return json.dumps(
-        MessageToDict(
-            event, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        ),
-        separators=(",", ":"),
+def event_object(event: event_pb2.Event) -> dict[str, Any]:
+    """Return an event as JSON has it, with the contract's own key names."""
+    return MessageToDict(
+        event, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+
+
+def event_json(event: event_pb2.Event) -> str:
+    """Return an event as one line of JSON."""
+    return json.dumps(event_object(event), separators=(",", ":"))
 
 
 def _fill_in_names(event: event_pb2.Event, names: Mapping[str, str]) -> None:

@@ -21,12 +21,16 @@ REPEATED_BY_NOBODY = {
     "CreateCamera",
     "CreatePerson",
     "CreateWatchList",
+    "CreateWebhook",
     "IssueToken",
     "IssueWorkerToken",
+    "ReplayDelivery",
     "ReportTelemetry",
     "RestartWorker",
     "RetryCamera",
     "RotateKeys",
+    "RotateSecret",
+    "SendTest",
     "StreamTelemetry",
 }
 """What does more when it comes twice; creations bring a `request_id` for that, a report of
