@@ -50,12 +50,16 @@ from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
 from control_plane.people.face_analysis import FaceAnalysis
 from control_plane.people.face_watch import FaceWatch
+from control_plane.people.merging import Merging
 from control_plane.people.servicer import PersonServicer
 from control_plane.people.store import PersonStore
 from control_plane.retention import Retention
 from control_plane.schema import migrate
 from control_plane.settings import Settings
+from control_plane.sightings.enrolment import SightingEnrolment
 from control_plane.sightings.intake import SightingIntake
+from control_plane.sightings.labels import SightingLabels
+from control_plane.sightings.photo_search import PhotoSearch
 from control_plane.sightings.servicer import SightingServicer
 from control_plane.sightings.store import SightingStore
 from control_plane.sightings.watch import SightingWatch
@@ -325,6 +329,8 @@ class ControlPlane:
         registry = CameraRegistry(self.database, self._vault, self._issuer)
         people = PersonStore(self.database, self._vault)
         sightings = SightingStore(self.database)
+        analysis = FaceAnalysis(self._index)
+        enrolment = Enrolment(people, analysis, self._blobs)
         telemetry = TelemetryIngest(self._known_cameras, self._telemetry_line, self._clock)
         alerts = AlertStore(self.database)
         return (
@@ -374,7 +380,11 @@ class ControlPlane:
                 person_service_pb2_grpc,
                 PersonServicer(
                     store=people,
-                    enrolment=Enrolment(people, FaceAnalysis(self._index), self._blobs),
+                    enrolment=enrolment,
+                    from_sightings=SightingEnrolment(
+                        self.database, self._vault, self._blobs, enrolment
+                    ),
+                    merging=Merging(self.database, self._vault, self._remover),
                     erasure=Erasure(self.database, self._remover),
                     watch=FaceWatch(self.database, self.feed, people),
                 ),
@@ -384,6 +394,14 @@ class ControlPlane:
                 sighting_service_pb2_grpc,
                 SightingServicer(
                     store=sightings,
+                    labels=SightingLabels(self.database),
+                    photo_search=PhotoSearch(
+                        database=self.database,
+                        vault=self._vault,
+                        analysis=analysis,
+                        persons=people,
+                        sightings=sightings,
+                    ),
                     watch=SightingWatch(self.database, self.feed, sightings),
                     blobs=self._blobs,
                 ),

@@ -16,6 +16,7 @@ METHODS: list[Any] = [method for binding in SERVICES for method in binding.descr
 REPEATED_BY_NOBODY = {
     "AcquireLease",
     "AddFace",
+    "AddFaceFromSighting",
     "Connect",
     "CreateAlertRule",
     "CreateCamera",
@@ -24,6 +25,7 @@ REPEATED_BY_NOBODY = {
     "CreateWebhook",
     "IssueToken",
     "IssueWorkerToken",
+    "MergePersons",
     "ReplayDelivery",
     "ReportTelemetry",
     "RestartWorker",
