@@ -54,6 +54,7 @@ from control_plane.telemetry.servicer import TelemetryServicer
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tokens.bootstrap import TokenBootstrap
 from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
+from control_plane.tokens.publication import RevocationPublication
 from control_plane.tokens.servicer import TokenServicer
 from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
@@ -116,6 +117,7 @@ class ControlPlane:
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
+        self._revocations = RevocationPublication(self.database, self.feed, settings.jwks_file)
         self._trail = DatabaseTrail(self.database, clock)
         self._telemetry_line = GroupCommit(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
@@ -130,7 +132,10 @@ class ControlPlane:
             listen=settings.listen,
             bindings=self._bindings(),
             verifier=TokenVerifier(
-                settings.jwks_file, clock, audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE)
+                settings.jwks_file,
+                clock,
+                audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE),
+                heeds_replaced=False,
             ),
             clock=clock,
             reflection=settings.reflection,
@@ -171,6 +176,7 @@ class ControlPlane:
             await self.database.open()
             lifecycle.stack.push_async_callback(self.database.close)
             await migrate(self.database)
+            await self._revocations.publish()
         except DatabaseUnavailable as error:
             raise StartError(
                 "cannot connect to the database of DFIP_DATABASE_URL; check that the server runs,"
@@ -204,6 +210,7 @@ class ControlPlane:
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
             ("audit-refusals", self._trail.run),
+            ("revocations", self._revocations.run),
         ):
             lifecycle.spawn(name, outliving_outages(name, work, self._clock))
         lifecycle.spawn("telemetry-commit", self._telemetry_line.run())
@@ -308,6 +315,12 @@ class ControlPlane:
             Binding.of(
                 token_service_pb2,
                 token_service_pb2_grpc,
-                TokenServicer(issuer=self._issuer, database=self.database),
+                TokenServicer(
+                    issuer=self._issuer,
+                    database=self.database,
+                    publication=self._revocations,
+                    bootstrap=self._tokens,
+                    clock=self._clock,
+                ),
             ),
         )

@@ -11,6 +11,7 @@ from control_plane.settings import Settings
 from control_plane.sightings.removal import forget_erased, remove_older_than
 from control_plane.telemetry.model import OLDEST
 from control_plane.telemetry.store import TelemetryStore
+from control_plane.tokens.records import TokenRecords
 from service_runtime.clock import Clock
 from service_runtime.structured_logging import get_logger
 
@@ -65,6 +66,7 @@ class Retention:
         await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
         async with self._database.write() as tx:
             await forget_erased(tx, now - _ERASED_SIGHTINGS)
+        await TokenRecords(self._database).remove_old()
         await remove_audit_rows(
             self._database,
             before=now - timedelta(days=self._settings.audit_days),

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ import jwt
 from dfip.options.v1 import policy_pb2
 from service_runtime.clock import Clock
 from service_runtime.errors import Unauthenticated, Unavailable
+from service_runtime.revocations import FILE_NAME, RevocationFile
 
 ISSUER = "dfip"
 AUDIENCE = "dfip"
@@ -28,6 +29,7 @@ _LONGEST_TOKEN = 4096
 _LEEWAY_S = 5  # clocks of one site differ by less
 
 Role = policy_pb2.Role
+_LIMITABLE = frozenset({policy_pb2.ROLE_VIEWER, policy_pb2.ROLE_OPERATOR})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Caller:
     epoch: int | None
     token_id: str
     expires_at: datetime
+    issued_at: datetime | None = None
+    cameras: frozenset[str] | None = None  # what a person's token is limited to; None for all
 
 
 _current: ContextVar[Caller] = ContextVar("dfip_caller")
@@ -83,19 +87,61 @@ class TokenVerifier:
         jwks_file: The site's public keys.
         clock: Tells whether a token has expired.
         audiences: Whom a token must be for, one of them.
+        heeds_replaced: Refuse the tokens of workers that were replaced. The control plane lets
+            them in, to tell them so.
     """
 
     def __init__(
-        self, jwks_file: Path, clock: Clock, *, audiences: Sequence[str] = (AUDIENCE,)
+        self,
+        jwks_file: Path,
+        clock: Clock,
+        *,
+        audiences: Sequence[str] = (AUDIENCE,),
+        heeds_replaced: bool = True,
     ) -> None:
         self._jwks_file = jwks_file
         self._clock = clock
         self._audiences = tuple(audiences)
         self._keys: dict[str, jwt.PyJWK] = {}
         self._read_at_mtime_ns = -1
+        self._revoked = RevocationFile(jwks_file.with_name(FILE_NAME))
+        self._heeds_replaced = heeds_replaced
 
     def verify(self, token: str) -> Caller:
         """Return whom the token names.
+
+        Raises:
+            Unauthenticated: It is malformed, of another site, expired, revoked, or signed by nobody
+                we know.
+            Unavailable: The site's keys cannot be read yet.
+        """
+        caller = self._verified(token)
+        self.require_standing(caller)
+        return caller
+
+    def require_standing(self, caller: Caller, *, outlives_time: bool = False) -> None:
+        """Let a caller pass whose token still holds; streams ask again and again.
+
+        Raises:
+            Unauthenticated: ``TOKEN_EXPIRED``, unless it ``outlives_time``, or ``TOKEN_REVOKED``.
+        """
+        is_over = self._clock.now() >= caller.expires_at + timedelta(seconds=_LEEWAY_S)
+        if is_over and not outlives_time:
+            raise Unauthenticated("TOKEN_EXPIRED", "The token has expired; ask for a new one.")
+        issued_at = caller.issued_at.timestamp() if caller.issued_at is not None else 0
+        revoked = self._revoked.current()
+        if revoked.names(token_id=caller.token_id, subject=caller.subject, issued_at=issued_at) or (
+            self._heeds_replaced
+            and revoked.replaces(
+                token_id=caller.token_id, camera_id=caller.camera_id, epoch=caller.epoch
+            )
+        ):
+            raise Unauthenticated(
+                "TOKEN_REVOKED", "The token was revoked; ask an administrator for a new one."
+            )
+
+    def _verified(self, token: str) -> Caller:
+        """Return whom the token names, whether it was revoked or not.
 
         Raises:
             Unauthenticated: It is malformed, of another site, expired, or signed by nobody we know.
@@ -142,6 +188,8 @@ class TokenVerifier:
             epoch=epoch,
             token_id=str(claims["jti"]),
             expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
+            issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
+            cameras=_cameras(claims),
         )
 
     def _key(self, key_id: str) -> jwt.PyJWK | None:
@@ -157,6 +205,21 @@ class TokenVerifier:
                 "KEYS_NOT_READY", "The control plane has not published its keys yet; try again."
             ) from None
         return self._keys.get(key_id)
+
+
+def _cameras(claims: dict[str, Any]) -> frozenset[str] | None:
+    """Return the cameras that a token is limited to; a limit that cannot be read is none of ours.
+
+    Raises:
+        ValueError: It is no list of texts, or a role has it that cannot be limited.
+    """
+    if "cameras" not in claims:
+        return None
+    cameras = claims["cameras"]
+    is_list = isinstance(cameras, list) and all(isinstance(one, str) for one in cameras)
+    if not is_list or role_from_name(str(claims["role"])) not in _LIMITABLE:
+        raise ValueError("cameras")
+    return frozenset(cameras)
 
 
 def _invalid() -> Unauthenticated:

@@ -7,6 +7,7 @@ from typing import Final
 
 INTERNAL_PREFIX: Final = "internal."
 EPOCH_ISSUED: Final = "internal.epoch_issued"
+TOKENS_REVOKED: Final = "internal.tokens_revoked"
 RETRY_REQUESTED: Final = "internal.retry_requested"
 
 # what changes the state of a camera as `WatchCameras` shows it
