@@ -103,7 +103,7 @@ async def run(lifecycle: Lifecycle) -> None:
                 ManagerServicer(reconciler=reconciler, runtime=runtime),
             )
         ],
-        verifier=TokenVerifier(settings.jwks_file, clock),
+        verifier=TokenVerifier(settings.jwks_file, clock, provider=settings.identity_provider()),
         clock=clock,
         reflection=settings.reflection,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_runtime.identity_provider import IdentityProviderSettings
 from service_runtime.settings import SettingsError
 
 _SOCKET_PATH_BYTES = 107  # sun_path of Linux, less the final zero
@@ -20,7 +21,7 @@ _MANAGERS_OWN = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManagerSettings:
+class ManagerSettings(IdentityProviderSettings):
     """Settings of the camera manager.
 
     ``sockets_dir`` is where workers listen; without it, where the manager itself does.

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.admin.servicer import AdminServicer
 from control_plane.audit.servicer import AuditServicer
 from control_plane.audit.store import AuditStore
 from control_plane.audit.trail import DatabaseTrail
@@ -31,6 +32,10 @@ from control_plane.events.feed import ChangeFeed
 from control_plane.events.servicer import EventServicer
 from control_plane.gateway.servicer import WorkerGatewayServicer
 from control_plane.gateway.switchboard import Switchboard
+from control_plane.keys.keeper import KeyKeeper
+from control_plane.keys.master import MasterKeyFile
+from control_plane.keys.ring import DataKeys
+from control_plane.keys.signing import SigningKeys
 from control_plane.leases.servicer import LeaseServicer
 from control_plane.leases.store import LeaseStore
 from control_plane.outages import outliving_outages
@@ -53,11 +58,14 @@ from control_plane.telemetry.known_cameras import KnownCameras
 from control_plane.telemetry.servicer import TelemetryServicer
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tokens.bootstrap import TokenBootstrap
-from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
+from control_plane.tokens.issuer import TokenIssuer
 from control_plane.tokens.publication import RevocationPublication
 from control_plane.tokens.servicer import TokenServicer
+from control_plane.tokens.signing_file import SigningFile, SigningKeyError
 from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
     control_plane_service_pb2,
@@ -104,8 +112,8 @@ class ControlPlane:
         self._settings = settings
         self._clock = clock
         self._data = DataDir(settings.data_dir)
-        self._vault = Vault(self._data.keys / MASTER_KEY_FILE)
-        self._issuer = TokenIssuer(self._data.keys, clock)
+        self._vault = Vault()
+        self._issuer = TokenIssuer(clock)
         self._tokens = TokenBootstrap(
             self._issuer,
             clock,
@@ -114,6 +122,10 @@ class ControlPlane:
             jwks_file=settings.jwks_file,
         )
         self.database = Database(self._engine(), clock)
+        self._signing_keys = SigningKeys(
+            self.database, self._vault, self._issuer, SigningFile(self._data.keys)
+        )
+        self._keys = self._key_keeper()
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
@@ -136,6 +148,7 @@ class ControlPlane:
                 clock,
                 audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE),
                 heeds_replaced=False,
+                provider=settings.identity_provider(),
             ),
             clock=clock,
             reflection=settings.reflection,
@@ -155,6 +168,16 @@ class ControlPlane:
         """What mints tokens."""
         return self._issuer
 
+    @property
+    def vault(self) -> Vault:
+        """What seals values."""
+        return self._vault
+
+    @property
+    def keys(self) -> KeyKeeper:
+        """What rotates keys."""
+        return self._keys
+
     async def flush_audit(self) -> None:
         """Write down the refused calls that were only counted so far."""
         await self._trail.flush()
@@ -170,12 +193,10 @@ class ControlPlane:
         try:
             self._data.open()
             lifecycle.stack.callback(self._data.close)
-            self._vault.load()
-            self._issuer.ensure_keys()
-            await self._tokens.write()
             await self.database.open()
             lifecycle.stack.push_async_callback(self.database.close)
             await migrate(self.database)
+            await self._keys.open()
             await self._revocations.publish()
         except DatabaseUnavailable as error:
             raise StartError(
@@ -209,6 +230,7 @@ class ControlPlane:
             ("known-cameras", functools.partial(self._known_cameras.run, cameras_after)),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
+            ("keys", self._keys.run),
             ("audit-refusals", self._trail.run),
             ("revocations", self._revocations.run),
         ):
@@ -239,6 +261,20 @@ class ControlPlane:
         if self._settings.database_url is None:
             return SqliteEngine(self._data.database)
         return PostgresEngine(self._settings.database_url, self._clock)
+
+    def _key_keeper(self) -> KeyKeeper:
+        file = MasterKeyFile(self._settings.master_key_file or self._data.keys / MASTER_KEY_FILE)
+        return KeyKeeper(
+            database=self.database,
+            vault=self._vault,
+            tokens=self._tokens,
+            data=DataKeys(self.database, self._vault, file),
+            signing=self._signing_keys,
+            file=file,
+            clock=self._clock,
+            shared=self._settings.database_url is not None,
+            own_file=self._settings.master_key_file is None,
+        )
 
     def _bindings(self) -> Sequence[Binding]:
         registry = CameraRegistry(self.database, self._vault, self._issuer)
@@ -321,6 +357,12 @@ class ControlPlane:
                     publication=self._revocations,
                     bootstrap=self._tokens,
                     clock=self._clock,
+                    signing=self._signing_keys,
                 ),
+            ),
+            Binding.of(
+                admin_service_pb2,
+                admin_service_pb2_grpc,
+                AdminServicer(keys=self._keys),
             ),
         )

@@ -27,6 +27,7 @@ from control_plane.engines.port import (
     DatabaseBusy,
     DatabaseUnavailable,
     Engine,
+    KeyRingStale,
     Partition,
 )
 from control_plane.engines.sessions import FinishingSession
@@ -151,6 +152,14 @@ class Transaction:
         )
 
 
+async def _nothing_to_check(_: Transaction) -> None:
+    """Let every transaction commit."""
+
+
+async def _nothing_to_read() -> None:
+    """Know everything already."""
+
+
 class Database:
     """The store of the control plane. ``open`` it before use and ``close`` it after."""
 
@@ -161,7 +170,22 @@ class Database:
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
+        self._check_keys: Callable[[Transaction], Awaitable[None]] = _nothing_to_check
+        self._read_keys: Callable[[], Awaitable[None]] = _nothing_to_read
         self.committed = Broadcast()
+
+    def guard_keys(
+        self,
+        check: Callable[[Transaction], Awaitable[None]],
+        read_again: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Have the keys checked that a transaction sealed with, just before it commits.
+
+        Args:
+            check: Holds the keys until the commit; raises ``KeyRingStale`` where one is gone.
+            read_again: What ``transact`` does about that before it repeats the step.
+        """
+        self._check_keys, self._read_keys = check, read_again
 
     async def open(self) -> None:
         """Make what is needed; connections are made when they are used.
@@ -194,6 +218,7 @@ class Database:
             tx = Transaction(session, self._engine, self._clock.now())
             try:
                 yield tx
+                await self._check_keys(tx)
                 call = current_change()
                 if call is not None:
                     tx.add_audit_row(call)
@@ -217,6 +242,10 @@ class Database:
             try:
                 async with self.write() as tx:
                     return await step(tx)
+            except KeyRingStale:
+                if tries == _TRIES:
+                    raise
+                await self._read_keys()
             except (DatabaseBusy, IntegrityError) as error:
                 cause = error if isinstance(error, DBAPIError) else error.__cause__
                 repeatable = isinstance(cause, DBAPIError) and self._engine.is_repeatable(cause)

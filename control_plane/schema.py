@@ -10,12 +10,15 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select
 
 import control_plane.audit.tables
 import control_plane.blobs.tables
 import control_plane.cameras.tables
 import control_plane.events.tables
+import control_plane.keys.tables
 import control_plane.leases.tables
 import control_plane.people.tables
 import control_plane.runtime.tables
@@ -42,6 +45,17 @@ async def migrate(database: Database) -> None:
         if feed.history is not None and feed.history != history:
             feed.feed_id = new_id()
         feed.history = history
+
+
+async def is_migrated(database: Database) -> bool:
+    """Tell whether the database is at the newest revision that this program knows."""
+    async with database.read() as session:
+        return await (await session.connection()).run_sync(_is_newest)
+
+
+def _is_newest(connection: Connection) -> bool:
+    newest = ScriptDirectory.from_config(configuration(connection)).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == newest
 
 
 def upgrade(connection: Connection) -> None:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_runtime.identity_provider import IdentityProviderSettings
 from service_runtime.secret import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(IdentityProviderSettings):
     """Settings of a control plane.
 
     Attributes:
@@ -18,6 +19,8 @@ class Settings:
         media_root: The only folder whose files cameras may play.
         index_target: Where the identity index listens.
         database_url: Address of a PostgreSQL database; None for SQLite in ``data_dir``.
+        master_key_file: File of the master key; None for ``keys/master.key`` in ``data_dir``.
+            Every replica of a database needs the same.
         pack: Model pack of cameras that name none.
         reflection: Let callers ask which services there are.
         event_days: Days that the change feed goes back.
@@ -35,6 +38,7 @@ class Settings:
     media_root: Path
     index_target: str
     database_url: Secret | None = None
+    master_key_file: Path | None = None
     pack: str = "builtin"
     reflection: bool = False
     event_days: float = 7

@@ -81,7 +81,7 @@ async def serve(lifecycle: Lifecycle) -> None:
                 ),
             )
         ],
-        verifier=TokenVerifier(settings.jwks_file, clock),
+        verifier=TokenVerifier(settings.jwks_file, clock, provider=settings.identity_provider()),
         clock=clock,
         reflection=settings.reflection,
         max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_runtime.identity_provider import IdentityProviderSettings
 from service_runtime.settings import SettingsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(IdentityProviderSettings):
     """Settings of the service; field ``listen`` comes from ``DFIP_LISTEN``, and so on.
 
     Attributes:

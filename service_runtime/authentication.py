@@ -1,11 +1,13 @@
-"""Who is calling: checks the site's tokens.
+"""Who is calling: checks the tokens of the site and, where there is one, of an identity provider.
 
-Tokens are JWTs signed with EdDSA. The control plane alone holds the private half; every service
-checks with the public keys in the JWKS file, which is read again when it changes. The interceptor
-chain puts the caller where ``current_caller`` finds it.
+Tokens are JWTs. The site's own are signed with EdDSA: the control plane alone holds the private
+half, every service checks with the public keys in the JWKS file. A key belongs to one issuer, so
+the key that a token names decides whose rules hold: its algorithm, issuer, audience and claims. The
+interceptor chain puts the caller where ``current_caller`` finds it.
 """
 
-import json
+import hashlib
+import math
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ import jwt
 
 from dfip.options.v1 import policy_pb2
 from service_runtime.clock import Clock
-from service_runtime.errors import Unauthenticated, Unavailable
+from service_runtime.errors import PermissionDenied, Unauthenticated
+from service_runtime.identity_provider import IdentityProvider
+from service_runtime.key_sets import KeySet
 from service_runtime.revocations import FILE_NAME, RevocationFile
 
 ISSUER = "dfip"
@@ -25,8 +29,12 @@ AUDIENCE = "dfip"
 CONTROL_PLANE_AUDIENCE = "dfip.control_plane"  # of tokens that are good for nothing elsewhere
 ALGORITHM = "EdDSA"
 _REQUIRED_CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti", "role"]
-_LONGEST_TOKEN = 4096
-_LEEWAY_S = 5  # clocks of one site differ by less
+_REQUIRED_OF_PROVIDER = ["exp", "iat", "aud", "iss", "sub"]
+# headers that would have the token itself say how, or with whose key, it is to be checked
+_FORBIDDEN_HEADERS = frozenset({"crit", "jku", "jwk", "x5u", "x5c"})
+_LONGEST_TOKEN = 6144
+_LONGEST_SUBJECT = 200
+LEEWAY_S = 5  # clocks of one site differ by less
 
 Role = policy_pb2.Role
 _LIMITABLE = frozenset({policy_pb2.ROLE_VIEWER, policy_pb2.ROLE_OPERATOR})
@@ -34,7 +42,12 @@ _LIMITABLE = frozenset({policy_pb2.ROLE_VIEWER, policy_pb2.ROLE_OPERATOR})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Whom a valid token names."""
+    """Whom a valid token names.
+
+    The subject of a provider's token begins with ``idp:``, so that nobody there can be taken for
+    somebody of the site. ``principal`` is whom quotas count: a provider makes tokens as often as
+    it is asked, the site's own are told once.
+    """
 
     subject: str
     role: policy_pb2.Role
@@ -44,6 +57,12 @@ class Caller:
     expires_at: datetime
     issued_at: datetime | None = None
     cameras: frozenset[str] | None = None  # what a person's token is limited to; None for all
+    issuer: str = ISSUER
+
+    @property
+    def principal(self) -> str:
+        """Who is counted as one."""
+        return self.token_id if self.issuer == ISSUER else self.subject
 
 
 _current: ContextVar[Caller] = ContextVar("dfip_caller")
@@ -81,12 +100,13 @@ def role_from_name(name: str) -> policy_pb2.Role:
 
 
 class TokenVerifier:
-    """Checks tokens against the keys in a JWKS file.
+    """Checks tokens against the keys of who may issue them.
 
     Args:
         jwks_file: The site's public keys.
         clock: Tells whether a token has expired.
-        audiences: Whom a token must be for, one of them.
+        audiences: Whom a token of the site must be for, one of them.
+        provider: Whose tokens are taken beside the site's.
         heeds_replaced: Refuse the tokens of workers that were replaced. The control plane lets
             them in, to tell them so.
     """
@@ -98,12 +118,15 @@ class TokenVerifier:
         *,
         audiences: Sequence[str] = (AUDIENCE,),
         heeds_replaced: bool = True,
+        provider: IdentityProvider | None = None,
     ) -> None:
-        self._jwks_file = jwks_file
         self._clock = clock
         self._audiences = tuple(audiences)
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._read_at_mtime_ns = -1
+        self._keys = KeySet(jwks_file, ALGORITHM)
+        self._provider = provider
+        self._keys_of_provider = (
+            None if provider is None else KeySet(provider.jwks_file, provider.algorithm)
+        )
         self._revoked = RevocationFile(jwks_file.with_name(FILE_NAME))
         self._heeds_replaced = heeds_replaced
 
@@ -125,7 +148,7 @@ class TokenVerifier:
         Raises:
             Unauthenticated: ``TOKEN_EXPIRED``, unless it ``outlives_time``, or ``TOKEN_REVOKED``.
         """
-        is_over = self._clock.now() >= caller.expires_at + timedelta(seconds=_LEEWAY_S)
+        is_over = self._clock.now() >= caller.expires_at + timedelta(seconds=LEEWAY_S)
         if is_over and not outlives_time:
             raise Unauthenticated("TOKEN_EXPIRED", "The token has expired; ask for a new one.")
         issued_at = caller.issued_at.timestamp() if caller.issued_at is not None else 0
@@ -145,39 +168,55 @@ class TokenVerifier:
 
         Raises:
             Unauthenticated: It is malformed, of another site, expired, or signed by nobody we know.
+            PermissionDenied: The provider knows the person, but gives no role here.
             Unavailable: The site's keys cannot be read yet.
         """
         if len(token) > _LONGEST_TOKEN:
             raise _invalid()
         try:
             header = jwt.get_unverified_header(token)
-            key = self._key(str(header.get("kid", "")))
-            if key is None or header.get("alg") != ALGORITHM or "crit" in header:
+            if not _FORBIDDEN_HEADERS.isdisjoint(header):
                 raise _invalid()
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=[ALGORITHM],
-                audience=self._audiences,
-                issuer=ISSUER,
-                # the times are checked below, against the injected clock
-                options={
-                    "require": _REQUIRED_CLAIMS,
-                    "verify_exp": False,
-                    "verify_iat": False,
-                    "verify_nbf": False,
-                },
-            )
-            return self._caller(claims)
+            key_id = header.get("kid", "")
+            if not isinstance(key_id, str):
+                raise _invalid()
+            site_key = self._keys.find(key_id) if key_id else None
+            if site_key is not None:
+                return self._caller_of_site(self._decode(token, header, site_key))
+            return self._caller_of_provider(token, header, key_id)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError):
             raise _invalid() from None
 
-    def _caller(self, claims: dict[str, Any]) -> Caller:
-        now = self._clock.now().timestamp()
-        if now >= float(claims["exp"]) + _LEEWAY_S:
-            raise Unauthenticated("TOKEN_EXPIRED", "The token has expired; ask for a new one.")
-        if float(claims["iat"]) > now + _LEEWAY_S:
+    def _decode(
+        self, token: str, header: dict[str, Any], key: jwt.PyJWK, *, provider: bool = False
+    ) -> dict[str, Any]:
+        """Check signature, issuer, audience and times; return the claims."""
+        of = self._provider if provider else None
+        algorithm = ALGORITHM if of is None else of.algorithm
+        if header.get("alg") != algorithm:
             raise _invalid()
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=self._audiences if of is None else of.audience,
+            issuer=ISSUER if of is None else of.issuer,
+            # the times are checked below, against the injected clock
+            options={
+                "require": _REQUIRED_CLAIMS if of is None else _REQUIRED_OF_PROVIDER,
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            },
+        )
+        now = self._clock.now().timestamp()
+        if now >= _seconds(claims["exp"]) + LEEWAY_S:
+            raise Unauthenticated("TOKEN_EXPIRED", "The token has expired; ask for a new one.")
+        if max(_seconds(claims["iat"]), _seconds(claims.get("nbf", 0))) > now + LEEWAY_S:
+            raise _invalid()
+        return claims
+
+    def _caller_of_site(self, claims: dict[str, Any]) -> Caller:
         camera_id, epoch = claims.get("camera_id"), claims.get("epoch")
         if not isinstance(camera_id, str | None) or not isinstance(epoch, int | None):
             raise _invalid()
@@ -192,19 +231,37 @@ class TokenVerifier:
             cameras=_cameras(claims),
         )
 
-    def _key(self, key_id: str) -> jwt.PyJWK | None:
-        try:
-            mtime_ns = self._jwks_file.stat().st_mtime_ns
-            if mtime_ns != self._read_at_mtime_ns:
-                document = json.loads(self._jwks_file.read_bytes())
-                keys = [jwt.PyJWK(key, algorithm=ALGORITHM) for key in document["keys"]]
-                self._keys = {str(key.key_id): key for key in keys}
-                self._read_at_mtime_ns = mtime_ns
-        except FileNotFoundError:
-            raise Unavailable(
-                "KEYS_NOT_READY", "The control plane has not published its keys yet; try again."
-            ) from None
-        return self._keys.get(key_id)
+    def _caller_of_provider(self, token: str, header: dict[str, Any], key_id: str) -> Caller:
+        provider, keys = self._provider, self._keys_of_provider
+        key = None if keys is None else keys.find(key_id)
+        if provider is None or key is None:
+            raise _invalid()
+        claims = self._decode(token, header, key, provider=True)
+        subject = claims["sub"]
+        if not subject or len(subject) > _LONGEST_SUBJECT or not subject.isprintable():
+            raise _invalid()
+        role = provider.role_of(claims)
+        if role is None:
+            raise PermissionDenied(
+                "ROLE_MISSING", "Your account has no role here; ask an administrator for one."
+            )
+        token_id = claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()[:32]
+        return Caller(
+            subject=f"idp:{subject}",
+            role=role,
+            camera_id=None,
+            epoch=None,
+            token_id=f"idp:{token_id}",
+            expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
+            issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
+            issuer=provider.issuer,
+        )
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("no time")
+    return float(value)
 
 
 def _cameras(claims: dict[str, Any]) -> frozenset[str] | None:

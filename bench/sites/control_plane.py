@@ -74,7 +74,10 @@ class ControlPlaneSite:
             probe.bind((_HOST, 0))
             port = int(probe.getsockname()[1])
         settings = EdgeSettings(
-            http_host=_HOST, http_port=port, clusters={"control_plane": self.target}
+            http_host=_HOST,
+            http_port=port,
+            clusters={"control_plane": self.target},
+            jwks_file=self.folder / "jwks.json",
         )
         config = write_edge(self.folder / "edge", settings)
         process = await asyncio.create_subprocess_exec(
@@ -122,10 +125,15 @@ async def running_control_plane(
 async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
     while process.returncode is None:
         try:
-            _, writer = await asyncio.open_connection(_HOST, port)
+            reader, writer = await asyncio.open_connection(_HOST, port)
         except OSError:
             await asyncio.sleep(0.02)  # nothing else tells when another program listens
         else:
+            # until Envoy has read the keys of tokens, it asks everybody to try again
+            writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nauthorization: Bearer e30.e30.e30\r\n\r\n")
+            answer = await reader.readline()
             writer.close()
-            return
+            if b" 503 " not in answer:
+                return
+            await asyncio.sleep(0.02)
     raise RuntimeError("Envoy did not start")

@@ -100,6 +100,7 @@ def _way_failure(error: grpc.aio.AioRpcError, server: str) -> str:
         case grpc.StatusCode.UNIMPLEMENTED:
             return f"{server} does not know this call; is it DFIP, and of this version?"
         case grpc.StatusCode.UNAUTHENTICATED:
-            return f"{server} wants a token; name one with --token-file or DFIP_TOKEN."
+            told = error.details() or "Send a token."
+            return f"{told} Name its file with --token-file, or set DFIP_TOKEN."
         case code:
             return f"{server} refused the call ({code.name.lower()}): {error.details()}"

@@ -25,6 +25,12 @@ def up(
         ),
     ] = None,
     pack: Annotated[str, typer.Option(metavar="NAME", help="Model pack.")] = "builtin",
+    telemetry_apart: Annotated[
+        bool,
+        typer.Option(
+            "--telemetry-apart", help="Run telemetry as a process of its own (PostgreSQL only)."
+        ),
+    ] = False,
     as_json: AsJson = False,
     form: OutputForm = None,
 ) -> None:
@@ -40,6 +46,7 @@ def up(
             http_port=DEFAULT_PORT if http_port is None else http_port,
             media_root=media_root,
             pack_id=pack,
+            telemetry_apart=telemetry_apart,
         ),
         Output(as_json=as_json, form=form),
     )

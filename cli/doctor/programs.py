@@ -23,7 +23,12 @@ async def check_envoy() -> Finding:
     with tempfile.TemporaryDirectory(prefix="dfip-doctor-") as folder:
         clusters = {room: f"unix:{folder}/{room}.sock" for room in _ROOMS}
         try:
-            config = write_edge(Path(folder), EdgeSettings(http_port=3001, clusters=clusters))
+            config = write_edge(
+                Path(folder),
+                EdgeSettings(
+                    http_port=3001, clusters=clusters, jwks_file=Path(folder) / "jwks.json"
+                ),
+            )
             command = [*envoy_command(config), "--mode", "validate"]
             code, _, said = await _run(*command)
         except (OSError, TimeoutError, ValueError) as error:

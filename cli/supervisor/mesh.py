@@ -10,33 +10,44 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from cli.failures import CommandFailed, ExitCode
 from cli.supervisor.child import ChildSpec
 from cli.supervisor.site import Site
 from deploy.envoy.edge import EdgeSettings, envoy_command, write_edge
+from deploy.envoy.token_check import TokenIssuer
+from service_runtime.identity_provider import IdentityProviderSettings
+from service_runtime.settings import SettingsError, load_settings
 
 _CLIENT_VARIABLES = ("DFIP_TOKEN", "DFIP_TOKEN_FILE", "DFIP_SERVER", "DFIP_DATA_DIR", "DFIP_DEBUG")
 _DATABASE_VARIABLE = "DFIP_DATABASE_URL"
-_FOLDER_VARIABLES = {"DFIP_CACHE_DIR", "DFIP_MODEL_DIR", "XDG_CACHE_HOME"}
+_FOLDER_VARIABLES = {
+    "DFIP_CACHE_DIR",
+    "DFIP_IDP_JWKS_FILE",
+    "DFIP_MODEL_DIR",
+    "XDG_CACHE_HOME",
+}
+_TELEMETRY_SERVICE = "dfip.control_plane.v1.TelemetryService"
 _ROOMS_BEHIND_THE_EDGE = ("control_plane", "identity_index", "camera_manager")
 _MANAGER_STOP_S = 6.5
 """Its workers report what they hold before they end."""
 
 
 def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[ChildSpec]:
-    """Return the services of a site, in the order of their start, and write the edge's files."""
+    """Return the services of a site, in the order of their start, and write the edge's files.
+
+    Raises:
+        CommandFailed: the site asks for what its database cannot do.
+    """
+    if site.telemetry_apart and _DATABASE_VARIABLE not in environ:
+        raise CommandFailed(
+            "Telemetry runs as a process of its own on PostgreSQL alone; set DFIP_DATABASE_URL, or"
+            " leave --telemetry-apart out.",
+            code=ExitCode.USAGE,
+        )
     control_plane = _target(site, "control_plane")
     index = _target(site, "identity_index")
-    edge = write_edge(
-        site.runtime_dir / "edge",
-        EdgeSettings(
-            http_host=site.host,
-            http_port=site.http_port,
-            clusters={room: _target(site, room) for room in _ROOMS_BEHIND_THE_EDGE},
-        ),
-    )
-    inherited = inherited_environment(environ) | {
-        "DFIP_JWKS_FILE": str(site.runtime_dir / "jwks.json")
-    }
+    edge = _write_edge(site, environ)
+    inherited = inherited_environment(environ) | {"DFIP_JWKS_FILE": str(site.jwks_file)}
 
     def room(name: str, token: str, **settings: str) -> dict[str, str]:
         return inherited | {
@@ -48,6 +59,15 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
             **settings,
         }
 
+    telemetry = ChildSpec(
+        name="telemetry",
+        command=(*_python("control_plane"), "--only", "telemetry"),
+        environment=inherited
+        | _of_the_database(environ)
+        | {"DFIP_LISTEN": _target(site, "telemetry")},
+        # the control plane migrates the database before it listens
+        start_when=lambda: listens(site.socket_path("control_plane")),
+    )
     return [
         ChildSpec(
             name="control_plane",
@@ -61,6 +81,7 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
                 DFIP_INDEX_TARGET=index,
             ),
         ),
+        *([telemetry] if site.telemetry_apart else []),
         ChildSpec(
             name="identity_index",
             command=_python("identity_index"),
@@ -103,6 +124,33 @@ def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
         folders = (Path(part) for part in passed_on[name].split(os.pathsep) if part)
         passed_on[name] = os.pathsep.join(str(folder.absolute()) for folder in folders)
     return passed_on | {"PYTHONSAFEPATH": "1"}
+
+
+def _write_edge(site: Site, environ: Mapping[str, str]) -> Path:
+    """Write the edge's files, with whoever else than the site may say who people are."""
+    try:
+        provider = load_settings(IdentityProviderSettings, environ).identity_provider()
+        return write_edge(
+            site.runtime_dir / "edge",
+            EdgeSettings(
+                http_host=site.host,
+                http_port=site.http_port,
+                clusters={room: _target(site, room) for room in _ROOMS_BEHIND_THE_EDGE},
+                services={_TELEMETRY_SERVICE: _target(site, "telemetry")}
+                if site.telemetry_apart
+                else {},
+                jwks_file=site.jwks_file,
+                identity_provider=None
+                if provider is None
+                else TokenIssuer(
+                    issuer=provider.issuer,
+                    audiences=[provider.audience],
+                    jwks_file=provider.jwks_file,
+                ),
+            ),
+        )
+    except (SettingsError, ValueError) as error:
+        raise CommandFailed(f"The site cannot be set up: {error}", code=ExitCode.USAGE) from None
 
 
 def _of_the_database(environ: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ class SiteWish:
     Attributes:
         http_port: 0 asks for any free port.
         media_root: None means `media` in the data folder, which is made.
+        telemetry_apart: run telemetry as a process of its own.
     """
 
     data_dir: Path
@@ -39,6 +40,7 @@ class SiteWish:
     http_port: int
     media_root: Path | None
     pack_id: str
+    telemetry_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Site:
     host: str
     http_port: int
     pack_id: str
+    telemetry_apart: bool = False
 
     @property
     def url(self) -> str:
@@ -83,6 +86,11 @@ class Site:
         """Return the folder with a folder for each camera's worker, its log among the files."""
         return self.data_dir / "workers"
 
+    @property
+    def jwks_file(self) -> Path:
+        """Return the file with the public keys that every token is checked with."""
+        return self.runtime_dir / "jwks.json"
+
     def socket_path(self, room: str) -> Path:
         """Return where a room's service listens."""
         return self.runtime_dir / f"{room}.sock"
@@ -109,6 +117,7 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
                 host=host,
                 http_port=port,
                 pack_id=wish.pack_id,
+                telemetry_apart=wish.telemetry_apart,
             )
         finally:
             shutil.rmtree(runtime_dir, ignore_errors=True)

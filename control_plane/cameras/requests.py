@@ -14,6 +14,7 @@ from control_plane.cameras.model import (
     wanted_state,
 )
 from control_plane.cameras.registry import CameraChange, Connection, NewCamera
+from control_plane.cameras.zones import check_zones
 from dfip.control_plane.v1 import control_plane_service_pb2 as pb
 
 
@@ -78,4 +79,4 @@ def _metadata(request: pb.CreateCameraRequest | pb.UpdateCameraRequest) -> dict[
 
 def _zone_config(request: pb.CreateCameraRequest | pb.UpdateCameraRequest) -> dict[str, Any]:
     value = json_object(request.zone_config)
-    return check_json("zone_config", value, max_bytes=ZONE_CONFIG_BYTES)
+    return check_zones(check_json("zone_config", value, max_bytes=ZONE_CONFIG_BYTES))

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from control_plane.cameras.mapping import state_message
 from control_plane.cameras.tables import CameraRow
 from control_plane.database import Database
-from control_plane.events.feed import ChangeFeed
+from control_plane.events.feed import ChangeFeed, FeedBatch
+from control_plane.events.shared_looks import SharedLooks
 from control_plane.events.types import CAMERA_STATE_PREFIXES
 from control_plane.runtime.tables import CameraRuntimeRow
 from dfip.control_plane.v1.control_plane_service_pb2 import CameraState, WatchCamerasResponse
@@ -33,6 +34,7 @@ class CameraWatch:
         self._database = database
         self._feed = feed
         self._clock = clock
+        self._looks = SharedLooks[WatchCamerasResponse | None](clock)
 
     async def follow(self, after: ResumeToken | None) -> AsyncIterator[WatchCamerasResponse]:
         """Yield a snapshot (none after a resume token), then changes, without end.
@@ -54,23 +56,40 @@ class CameraWatch:
         batches = self._feed.subscribe(after, tick_s=HEARTBEAT_TICK_S)
         async with contextlib.aclosing(batches):
             async for batch in batches:
-                touched = {
-                    event.camera_id
-                    for event in batch.events
-                    if event.camera_id and event.type.startswith(CAMERA_STATE_PREFIXES)
-                }
-                async with self._database.read() as session:
-                    if not batch.events:
-                        since, looked_at = looked_at, self._clock.now()
-                        touched = await _heard_since(session, since)
-                    states = await self._states(session, touched) if touched else []
-                if touched:
-                    yield WatchCamerasResponse(
-                        cameras=states,
-                        removed_camera_ids=sorted(touched - {state.camera_id for state in states}),
-                        snapshot_complete=True,
-                        resume_token=batch.resume_token.encode(),
-                    )
+                if batch.events:
+                    change = await self._looks.of(batch, self._changed)
+                else:
+                    since, looked_at = looked_at, self._clock.now()
+                    change = await self._heard(since, batch.resume_token)
+                if change is not None:
+                    yield change
+
+    async def _changed(self, batch: FeedBatch) -> WatchCamerasResponse | None:
+        touched = {
+            event.camera_id
+            for event in batch.events
+            if event.camera_id and event.type.startswith(CAMERA_STATE_PREFIXES)
+        }
+        if not touched:
+            return None
+        async with self._database.read() as session:
+            return await self._response(session, touched, batch.resume_token)
+
+    async def _heard(self, since: datetime, token: ResumeToken) -> WatchCamerasResponse | None:
+        async with self._database.read() as session:
+            touched = await _heard_since(session, since)
+            return await self._response(session, touched, token) if touched else None
+
+    async def _response(
+        self, session: AsyncSession, touched: set[str], token: ResumeToken
+    ) -> WatchCamerasResponse:
+        states = await self._states(session, touched)
+        return WatchCamerasResponse(
+            cameras=states,
+            removed_camera_ids=sorted(touched - {state.camera_id for state in states}),
+            snapshot_complete=True,
+            resume_token=token.encode(),
+        )
 
     async def _states(
         self, session: AsyncSession, camera_ids: Iterable[str] | None = None

@@ -30,6 +30,10 @@ class DatabaseBusy(Unavailable):
         super().__init__("DATABASE_BUSY", "The database is busy; try again soon.")
 
 
+class KeyRingStale(DatabaseBusy):
+    """Another replica changed the keys meanwhile; nothing was written. Read the ring again."""
+
+
 class PartitionMissing(DatabaseBusy):
     """A table has no partition for a row: make it, and do it again. Nothing was written."""
 

@@ -1,10 +1,10 @@
 """Following the change feed: from a resume token or from now, in order, without a gap.
 
-A subscriber holds a position and nothing else. Each pull reads the next events from the database by
-sequence number; the broadcast after a commit only says that a look is worth while. So nothing is
-ever buffered for a slow subscriber, and a restart loses nothing. A subscriber that had caught up
-and then falls too far behind is told so and dropped; one whose position was compacted away is told
-to start afresh.
+A subscriber holds a position and nothing else. It takes what follows from the part of the feed that
+one reader keeps in memory for all (``tail.py``), and from the database where it is behind that. So
+nothing is ever buffered for a slow subscriber, and a restart loses nothing. A subscriber that had
+caught up and then falls too far behind is told so and dropped; one whose position was compacted
+away is told to start afresh.
 """
 
 import asyncio
@@ -12,11 +12,12 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.database import Database
-from control_plane.events.tables import EventRow, FeedRow
+from control_plane.events.model import FeedEvent
+from control_plane.events.reading import events_after, standing
+from control_plane.events.tail import MOST_EVENTS, FeedTail, Kept
 from service_runtime.clock import Clock
 from service_runtime.errors import OutOfRange, ResourceExhausted, Unavailable
 from service_runtime.resume_tokens import ResumeToken
@@ -32,31 +33,45 @@ class FeedBatch:
     A batch without events is a tick: it tells that time passes, and where the feed stands.
     """
 
-    events: tuple[EventRow, ...]
+    events: tuple[FeedEvent, ...]
     resume_token: ResumeToken
 
 
 class ChangeFeed:
-    """The change feed of one database. ``close`` ends every subscription."""
+    """The change feed of one database. ``close`` ends every subscription.
 
-    def __init__(self, database: Database, clock: Clock, longest_lag: int = LONGEST_LAG) -> None:
+    Args:
+        database: Whose feed.
+        clock: Paces ticks.
+        longest_lag: How many events behind a subscriber may fall that had caught up.
+        most_kept: How many events are kept in memory for all subscribers.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        longest_lag: int = LONGEST_LAG,
+        most_kept: int = MOST_EVENTS,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._longest_lag = longest_lag
-        self._closed = asyncio.Event()
+        self._tail = FeedTail(database, clock, most_kept)
+        self._closed = False
 
     def close(self) -> None:
         """End every subscription with UNAVAILABLE, so that clients come back to the next run."""
-        self._closed.set()
-        self._database.committed.notify()
+        self._closed = True
+        self._tail.wake()
 
     async def head(self, session: AsyncSession) -> ResumeToken:
         """Return the newest position, as this read transaction sees it.
 
         A snapshot read in the same transaction, followed from this token, misses nothing.
         """
-        feed = await _feed_row(session)
-        return ResumeToken(feed_id=feed.feed_id, sequence=await _head_sequence(session, feed))
+        now = await standing(session)
+        return ResumeToken(feed_id=now.feed_id, sequence=now.head)
 
     async def require_kept(self, session: AsyncSession, position: ResumeToken) -> int:
         """Return the newest sequence number, where everything after ``position`` is kept.
@@ -66,15 +81,13 @@ class ChangeFeed:
         Raises:
             OutOfRange: ``RESUME_TOKEN_EXPIRED``.
         """
-        feed = await _feed_row(session)
-        head = await _head_sequence(session, feed)
-        known = feed.compacted_through <= position.sequence <= head
-        if position.feed_id != feed.feed_id or not known:
+        now = await standing(session)
+        if not now.keeps_what_follows(position):
             raise OutOfRange(
                 "RESUME_TOKEN_EXPIRED",
                 "What follows this resume token is not kept any more; start without one.",
             )
-        return head
+        return now.head
 
     async def subscribe(
         self, after: ResumeToken | None = None, *, tick_s: float | None = None
@@ -91,48 +104,50 @@ class ChangeFeed:
             ResourceExhausted: ``SLOW_CONSUMER``: the subscriber fell too far behind.
             Unavailable: ``SERVICE_STOPPING``: the service stops.
         """
-        position = after
-        if position is None:
-            async with self._database.read() as session:
-                position = await self.head(session)
+        async with self._database.read() as session:
+            position = await self.head(session) if after is None else after
+            # nothing older than this moment may be taken from memory: of an erased person, say
+            as_of = await self.require_kept(session, position)
         caught_up = False
-        with _Ticker(self._clock, tick_s) as ticker:
-            while True:
-                committed = self._database.committed.next()
-                if self._closed.is_set():
-                    raise Unavailable("SERVICE_STOPPING", "The service restarts; connect again.")
-                events, head = await self._pull(position)
-                if caught_up and head - position.sequence > self._longest_lag:
-                    raise ResourceExhausted(
-                        "SLOW_CONSUMER", "You read more slowly than events happen; start again."
-                    )
-                if events:
-                    position = ResumeToken(feed_id=position.feed_id, sequence=events[-1].sequence)
-                    yield FeedBatch(events=events, resume_token=position)
-                if ticker.is_due():
-                    yield FeedBatch(events=(), resume_token=position)
-                elif position.sequence >= head:
-                    caught_up = True
-                    await ticker.wait_for(committed)
+        async with self._tail.following() as woken:
+            with _Ticker(self._clock, tick_s, woken) as ticker:
+                while True:
+                    woken.clear()
+                    if self._closed:
+                        raise Unavailable(
+                            "SERVICE_STOPPING", "The service restarts; connect again."
+                        )
+                    kept = self._tail.after(position, limit=BATCH, at_least=as_of)
+                    if kept is None:
+                        kept = await self._pull(position)
+                    if caught_up and kept.head - position.sequence > self._longest_lag:
+                        raise ResourceExhausted(
+                            "SLOW_CONSUMER",
+                            "You read more slowly than events happen; start again.",
+                        )
+                    if kept.events:
+                        position = kept.events[-1].token
+                        yield FeedBatch(events=kept.events, resume_token=position)
+                    if ticker.is_due():
+                        yield FeedBatch(events=(), resume_token=position)
+                    elif position.sequence >= kept.read_to:
+                        caught_up = caught_up or position.sequence >= kept.head
+                        await woken.wait()
 
-    async def _pull(self, position: ResumeToken) -> tuple[tuple[EventRow, ...], int]:
+    async def _pull(self, position: ResumeToken) -> Kept:
         async with self._database.read() as session:
             head = await self.require_kept(session, position)
-            rows = await session.scalars(
-                select(EventRow)
-                .where(EventRow.sequence > position.sequence)
-                .order_by(EventRow.sequence)
-                .limit(BATCH)
-            )
-            return tuple(rows), head
+            found = await events_after(session, position, BATCH)
+        return Kept(events=found.events, read_to=head, head=head)
 
 
 class _Ticker:
     """Wakes a subscriber every so often, or never."""
 
-    def __init__(self, clock: Clock, tick_s: float | None) -> None:
+    def __init__(self, clock: Clock, tick_s: float | None, woken: asyncio.Event) -> None:
         self._clock = clock
         self._tick_s = tick_s
+        self._woken = woken
         self._sleep: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
@@ -150,26 +165,7 @@ class _Ticker:
         self._start()
         return True
 
-    async def wait_for(self, event: asyncio.Event) -> None:
-        """Wait for the event or the next tick."""
-        if self._sleep is None:
-            await event.wait()
-            return
-        waiting = asyncio.create_task(event.wait())
-        try:
-            await asyncio.wait({waiting, self._sleep}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-
     def _start(self) -> None:
         if self._tick_s is not None:
             self._sleep = asyncio.create_task(self._clock.sleep(self._tick_s))
-
-
-async def _feed_row(session: AsyncSession) -> FeedRow:
-    return (await session.scalars(select(FeedRow))).one()
-
-
-async def _head_sequence(session: AsyncSession, feed: FeedRow) -> int:
-    newest = await session.scalar(select(func.max(EventRow.sequence)))
-    return max(newest or 0, feed.compacted_through)
+            self._sleep.add_done_callback(lambda _: self._woken.set())

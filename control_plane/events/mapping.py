@@ -1,29 +1,67 @@
-"""Rows of the feed as the contract's events, with people's names as they are now."""
+"""Events of the feed as the contract has them, and as server-sent events, made once for all."""
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+import weakref
+from collections.abc import Mapping
 
 from google.protobuf.json_format import MessageToDict, ParseDict
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.events.tables import EventRow
-from control_plane.people.tables import PersonRow
+from control_plane.events.model import FeedEvent
 from control_plane.runtime.mapping import timestamp
 from dfip.control_plane.v1 import event_pb2
+from dfip.control_plane.v1.event_service_pb2 import WatchEventsResponse
 
 
-async def event_messages(session: AsyncSession, rows: Sequence[EventRow]) -> list[event_pb2.Event]:
-    """Return the events of the rows, in their order."""
-    events = [_event_message(row) for row in rows]
-    mentioned = {person_id for event in events for person_id in _people_in(event)}
-    if mentioned:
-        query = select(PersonRow.id, PersonRow.name).where(PersonRow.id.in_(mentioned))
-        names = {row.id: row.name for row in await session.execute(query)}
-        for event in events:
-            _fill_in_names(event, names)
-    return events
+class Renderings:
+    """What was made of events, kept as long as anybody has the event."""
+
+    def __init__(self) -> None:
+        self._responses: weakref.WeakKeyDictionary[FeedEvent, WatchEventsResponse] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._blocks: weakref.WeakKeyDictionary[FeedEvent, bytes] = weakref.WeakKeyDictionary()
+
+    def response(self, event: FeedEvent) -> WatchEventsResponse:
+        """Return an event as ``WatchEvents`` sends it; not to be changed."""
+        made = self._responses.get(event)
+        if made is None:
+            made = WatchEventsResponse(
+                event=event_message(event), resume_token=event.token.encode()
+            )
+            self._responses[event] = made
+        return made
+
+    def block(self, event: FeedEvent) -> bytes:
+        """Return an event as a block of server-sent events (WHATWG HTML)."""
+        made = self._blocks.get(event)
+        if made is None:
+            response = self.response(event)
+            made = (
+                f"id: {response.resume_token}\n"
+                f"event: {event.type}\n"
+                f"data: {event_json(response.event)}\n\n"
+            ).encode()
+            self._blocks[event] = made
+        return made
+
+
+def event_message(row: FeedEvent) -> event_pb2.Event:
+    """Return an event as the contract's, with people's names as they were when it was read."""
+    event = event_pb2.Event()
+    # a field that a later version removed must not make the feed unreadable
+    ParseDict(dict(row.payload), event, ignore_unknown_fields=True)
+    event.type = row.type
+    event.timestamp.CopyFrom(timestamp(row.created_at))
+    if row.camera_id is not None:
+        event.camera_id = row.camera_id
+    if row.person_id is not None and not row.type.startswith("sighting."):
+        event.person_id = row.person_id
+    if row.face_id is not None and row.type == "face.removed":
+        event.face_id = row.face_id
+    if event.HasField("face"):
+        event.face.revision = row.sequence
+    _fill_in_names(event, row.names)
+    return event
 
 
 def event_json(event: event_pb2.Event) -> str:
@@ -36,31 +74,7 @@ def event_json(event: event_pb2.Event) -> str:
     )
 
 
-def _event_message(row: EventRow) -> event_pb2.Event:
-    event = event_pb2.Event()
-    # a field that a later version removed must not make the feed unreadable
-    ParseDict(row.payload, event, ignore_unknown_fields=True)
-    event.type = row.type
-    event.timestamp.CopyFrom(timestamp(row.created_at))
-    if row.camera_id is not None:
-        event.camera_id = row.camera_id
-    if row.person_id is not None and not row.type.startswith("sighting."):
-        event.person_id = row.person_id
-    if row.face_id is not None and row.type == "face.removed":
-        event.face_id = row.face_id
-    if event.HasField("face"):
-        event.face.revision = row.sequence
-    return event
-
-
-def _people_in(event: event_pb2.Event) -> Iterable[str]:
-    if event.HasField("sighting"):
-        yield event.sighting.person_id
-        for candidate in event.sighting.evidence.candidates:
-            yield candidate.person_id
-
-
-def _fill_in_names(event: event_pb2.Event, names: dict[str, Any]) -> None:
+def _fill_in_names(event: event_pb2.Event, names: Mapping[str, str]) -> None:
     if event.HasField("sighting"):
         event.sighting.person_name = names.get(event.sighting.person_id, "")
         for candidate in event.sighting.evidence.candidates:

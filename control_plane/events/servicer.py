@@ -5,25 +5,28 @@ its first event still misses nothing.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import grpc
 from google.api import httpbody_pb2
 
 from control_plane.database import Database
 from control_plane.events.feed import ChangeFeed, FeedBatch
-from control_plane.events.mapping import event_json, event_messages
-from control_plane.events.tables import EventRow
+from control_plane.events.mapping import Renderings
+from control_plane.events.model import FeedEvent
 from control_plane.events.types import INTERNAL_PREFIX
-from dfip.control_plane.v1 import event_pb2, event_service_pb2_grpc
 from dfip.control_plane.v1 import event_service_pb2 as pb
+from dfip.control_plane.v1 import event_service_pb2_grpc
 from service_runtime.identifiers import parse_id
 from service_runtime.resume_tokens import ResumeToken
 
 KEEP_ALIVE_S = 15.0
 RECONNECT_MS = 2000
 LAST_EVENT_ID = "last-event-id"
+# many small events share a message; a large one has its own
+_CHUNK_BYTES: Final = 32 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +34,12 @@ class _Selection:
     types: frozenset[str]
     camera_id: str
 
-    def holds(self, row: EventRow) -> bool:
+    def holds(self, event: FeedEvent) -> bool:
         return (
-            not row.type.startswith(INTERNAL_PREFIX)
-            and (not self.types or row.type in self.types)
-            and (not self.camera_id or row.camera_id == self.camera_id)
+            not event.type.startswith(INTERNAL_PREFIX)
+            and (not self.types or event.type in self.types)
+            and (not self.camera_id or event.camera_id == self.camera_id)
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Numbered:
-    """An event with its token; without an event, how far the feed was looked through."""
-
-    event: event_pb2.Event | None
-    resume_token: str
 
 
 class EventServicer(event_service_pb2_grpc.EventServiceServicer):
@@ -53,56 +48,59 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     def __init__(self, database: Database, feed: ChangeFeed) -> None:
         self._database = database
         self._feed = feed
+        self._renderings = Renderings()
 
     async def StreamEvents(
         self, request: pb.StreamEventsRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[httpbody_pb2.HttpBody]:
         """Stream server-sent events (WHATWG HTML, "Server-sent events")."""
+        wanted = _selection(request)
         token = _last_event_id(context) or request.resume_token
-        yield _chunk(f"retry: {RECONNECT_MS}\n")
-        async for numbered in self._follow(_selection(request), token):
-            if numbered.event is None:
+        yield _chunk(f"retry: {RECONNECT_MS}\n".encode())
+        async for batch in self._follow(token):
+            if not batch.events:
                 # an id without data moves the client's position and is no event
-                yield _chunk(f": still here\nid: {numbered.resume_token}\n\n")
-            else:
-                yield _chunk(
-                    f"id: {numbered.resume_token}\n"
-                    f"event: {numbered.event.type}\n"
-                    f"data: {event_json(numbered.event)}\n\n"
-                )
+                yield _chunk(f": still here\nid: {batch.resume_token.encode()}\n\n".encode())
+            for blocks in self._blocks(filter(wanted.holds, batch.events)):
+                yield _chunk(blocks)
 
     async def WatchEvents(
         self, request: pb.WatchEventsRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.WatchEventsResponse]:
         """Stream typed events; a message without an event is a checkpoint."""
         del context
-        async for numbered in self._follow(_selection(request), request.resume_token):
-            yield pb.WatchEventsResponse(event=numbered.event, resume_token=numbered.resume_token)
+        wanted = _selection(request)
+        async for batch in self._follow(request.resume_token):
+            if not batch.events:
+                yield pb.WatchEventsResponse(resume_token=batch.resume_token.encode())
+            for event in filter(wanted.holds, batch.events):
+                yield self._renderings.response(event)
 
-    async def _follow(self, wanted: _Selection, token: str) -> AsyncIterator[_Numbered]:
+    async def _follow(self, token: str) -> AsyncIterator[FeedBatch]:
+        """Yield the position to start from as an empty batch, then what follows it."""
         if token:
             after = ResumeToken.decode(token)
         else:
             async with self._database.read() as session:
                 after = await self._feed.head(session)
-        yield _Numbered(event=None, resume_token=after.encode())
+        yield FeedBatch(events=(), resume_token=after)
         batches = self._feed.subscribe(after, tick_s=KEEP_ALIVE_S)
         async with contextlib.aclosing(batches):
             async for batch in batches:
-                if not batch.events:
-                    yield _Numbered(event=None, resume_token=batch.resume_token.encode())
-                async for numbered in self._chosen(wanted, batch):
-                    yield numbered
+                yield batch
 
-    async def _chosen(self, wanted: _Selection, batch: FeedBatch) -> AsyncIterator[_Numbered]:
-        rows = [row for row in batch.events if wanted.holds(row)]
-        if not rows:
-            return
-        async with self._database.read() as session:
-            events = await event_messages(session, rows)
-        for row, event in zip(rows, events, strict=True):
-            token = ResumeToken(feed_id=batch.resume_token.feed_id, sequence=row.sequence)
-            yield _Numbered(event=event, resume_token=token.encode())
+    def _blocks(self, events: Iterator[FeedEvent]) -> Iterator[bytes]:
+        """Join blocks into messages that are not too large."""
+        gathered: list[bytes] = []
+        size = 0
+        for block in map(self._renderings.block, events):
+            if gathered and size + len(block) > _CHUNK_BYTES:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+            gathered.append(block)
+            size += len(block)
+        if gathered:
+            yield b"".join(gathered)
 
 
 def _selection(request: pb.StreamEventsRequest | pb.WatchEventsRequest) -> _Selection:
@@ -115,5 +113,5 @@ def _last_event_id(context: grpc.aio.ServicerContext) -> str:
     return str(values.get(LAST_EVENT_ID, ""))
 
 
-def _chunk(text: str) -> httpbody_pb2.HttpBody:
-    return httpbody_pb2.HttpBody(content_type="text/event-stream", data=text.encode())
+def _chunk(data: bytes) -> httpbody_pb2.HttpBody:
+    return httpbody_pb2.HttpBody(content_type="text/event-stream", data=data)

@@ -12,7 +12,7 @@ from typing import Final
 
 from control_plane.database import Database
 from control_plane.events.feed import ChangeFeed
-from control_plane.events.tables import EventRow
+from control_plane.events.model import FeedEvent
 from control_plane.face_values import Embedding
 from control_plane.people.mapping import enrolled_message
 from control_plane.people.model import Face
@@ -82,7 +82,7 @@ class FaceWatch:
             last = page[-1][0].id
 
     async def _changes(
-        self, events: Sequence[EventRow], pack_id: str
+        self, events: Sequence[FeedEvent], pack_id: str
     ) -> tuple[list[person_service_pb2.EnrolledFace], list[str]]:
         added = [event.face_id for event in events if event.type == "face.added" and event.face_id]
         removed = [

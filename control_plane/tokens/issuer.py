@@ -1,7 +1,7 @@
 """Minting of tokens: Ed25519-signed JWTs, whose public half everybody else verifies with.
 
-The key is made at the first start and never leaves ``keys_dir``. The JWKS names it by its RFC 7638
-thumbprint, which is also the ``kid`` of every token. ``servicer.py`` issues for people,
+The keys come from ``control_plane.keys.signing``: one signs, every one of them is in the JWKS, by
+its RFC 7638 thumbprint, which is also the ``kid`` of its tokens. ``servicer.py`` issues for people,
 ``bootstrap.py`` for the machines of the site, the camera registry for workers.
 """
 
@@ -9,27 +9,43 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Self
 
 import jwt
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from control_plane.atomic_files import write_atomically
 from dfip.options.v1 import policy_pb2
 from service_runtime.authentication import ALGORITHM, AUDIENCE, ISSUER, role_name
 from service_runtime.clock import Clock
 from service_runtime.identifiers import new_id
 from service_runtime.secret import Secret
 
-KEY_FILE: Final = "signing.pem"
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A key pair.
 
-class SigningKeyError(Exception):
-    """The signing key cannot be used; the text says which file and what to do."""
+    Attributes:
+        id: Thumbprint of the public half (RFC 7638), the ``kid`` of its tokens.
+        public_x: The public half as a JSON Web Key spells it.
+    """
+
+    id: str
+    public_x: str
+    private: Ed25519PrivateKey = field(repr=False)
+
+    @classmethod
+    def of(cls, private: Ed25519PrivateKey) -> Self:
+        """Name a key."""
+        public_x = _unpadded(private.public_key().public_bytes_raw())
+        # RFC 7638: the members crv, kty, x in this order without blanks
+        canonical = json.dumps(
+            {"crv": "Ed25519", "kty": "OKP", "x": public_x}, separators=(",", ":")
+        )
+        thumbprint = _unpadded(hashlib.sha256(canonical.encode("ascii")).digest())
+        return cls(id=thumbprint, public_x=public_x, private=private)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,59 +58,40 @@ class IssuedToken:
 
 
 class TokenIssuer:
-    """Mints tokens with the key in ``keys_dir``. Call ``ensure_keys`` before use."""
+    """Mints tokens. Give it keys with ``use`` first."""
 
-    def __init__(self, keys_dir: Path, clock: Clock) -> None:
-        self._key_file = keys_dir / KEY_FILE
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._key: Ed25519PrivateKey | None = None
+        self._keys: tuple[SigningKey, ...] = ()
+        self._signing: SigningKey | None = None
 
-    def ensure_keys(self) -> None:
-        """Read the signing key, and make it (0600) where there is none.
+    def use(self, keys: Sequence[SigningKey], *, signing: str) -> None:
+        """Publish these keys, and sign with the one of this id, from now on."""
+        (self._signing,) = (key for key in keys if key.id == signing)
+        self._keys = tuple(keys)
 
-        Raises:
-            SigningKeyError: The file holds no Ed25519 key.
-        """
-        if not self._key_file.exists():
-            pem = Ed25519PrivateKey.generate().private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            self._key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(self._key_file, pem)
-        try:
-            key = serialization.load_pem_private_key(self._key_file.read_bytes(), password=None)
-        except (ValueError, TypeError):
-            key = None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise SigningKeyError(
-                f"{self._key_file} holds no Ed25519 key; restore it from a backup, or remove it to"
-                " make a new one, which ends every token."
-            )
-        self._key = key
+    def now(self) -> datetime:
+        """Return the time that tokens go by."""
+        return self._clock.now()
 
     @property
     def key_id(self) -> str:
-        """Thumbprint of the key in use, the ``kid`` of every token (RFC 7638)."""
-        # RFC 7638: the members crv, kty, x in this order without blanks
-        canonical = json.dumps(
-            {"crv": "Ed25519", "kty": "OKP", "x": self._public_x()}, separators=(",", ":")
-        )
-        return _unpadded(hashlib.sha256(canonical.encode("ascii")).digest())
+        """Thumbprint of the key that signs, the ``kid`` of every new token (RFC 7638)."""
+        return self._signing_key().id
 
     def jwks(self) -> dict[str, Any]:
-        """Return the public half, as a JSON Web Key Set (RFC 7517, RFC 8037)."""
+        """Return the public halves, as a JSON Web Key Set (RFC 7517, RFC 8037)."""
         return {
             "keys": [
                 {
                     "kty": "OKP",
                     "crv": "Ed25519",
-                    "x": self._public_x(),
-                    "kid": self.key_id,
+                    "x": key.public_x,
+                    "kid": key.id,
                     "use": "sig",
                     "alg": ALGORITHM,
                 }
+                for key in self._keys
             ]
         }
 
@@ -139,19 +136,13 @@ class TokenIssuer:
         if cameras:
             claims["cameras"] = list(cameras)
         token = jwt.encode(
-            claims, self._signing_key(), algorithm=ALGORITHM, headers={"kid": self.key_id}
+            claims, self._signing_key().private, algorithm=ALGORITHM, headers={"kid": self.key_id}
         )
         return IssuedToken(token=Secret(token), expires_at=expires_at, token_id=token_id)
 
-    def _signing_key(self) -> Ed25519PrivateKey:
-        assert self._key is not None, "ensure_keys was not called"  # noqa: S101 - a defect
-        return self._key
-
-    def _public_x(self) -> str:
-        public = self._signing_key().public_key()
-        return _unpadded(
-            public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        )
+    def _signing_key(self) -> SigningKey:
+        assert self._signing is not None, "the issuer has no key"  # noqa: S101 - a defect
+        return self._signing
 
 
 def _unpadded(data: bytes) -> str:

@@ -19,7 +19,7 @@ from service_runtime.errors import OutOfRange
 from service_runtime.revocations import FILE_NAME
 from service_runtime.structured_logging import get_logger
 
-_TELLING: Final = frozenset({EPOCH_ISSUED, TOKENS_REVOKED})
+_TELLING: Final = frozenset({EPOCH_ISSUED, TOKENS_REVOKED, "camera.deleted"})
 _log = get_logger(__name__)
 
 

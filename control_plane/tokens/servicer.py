@@ -13,6 +13,7 @@ import grpc
 
 from control_plane.cameras.tables import CameraRow
 from control_plane.database import Database, Transaction
+from control_plane.keys.signing import SigningKeys
 from control_plane.runtime.mapping import timestamp
 from control_plane.runtime.store import camera_not_found, current_epoch
 from control_plane.tokens.bootstrap import TokenBootstrap
@@ -57,8 +58,10 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
         publication: RevocationPublication,
         bootstrap: TokenBootstrap,
         clock: Clock,
+        signing: SigningKeys,
     ) -> None:
         self._issuer = issuer
+        self._signing = signing
         self._database = database
         self._publication = publication
         self._bootstrap = bootstrap
@@ -72,6 +75,8 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
         role = role_from_name(request.role)
         issuing = current_caller().subject
         subject = request.subject or f"{request.role}, by {issuing}"[:200]
+
+        key_id = self._issuer.key_id
 
         async def issue(tx: Transaction) -> IssuedToken:
             camera_id, epoch = await _assignment(tx, role, request.camera_id)
@@ -99,6 +104,7 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
             return issued
 
         issued = await self._database.transact(issue)
+        await self._signing.promise(key_id, issued.expires_at)
         return pb.IssueTokenResponse(
             success=True,
             message="Token issued; it is not shown again",

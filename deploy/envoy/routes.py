@@ -38,8 +38,13 @@ _IS_GRPC = {"name": "content-type", "string_match": {"prefix": "application/grpc
 _IS_NOT_GRPC = {**_IS_GRPC, "invert_match": True, "treat_missing_header_as_empty": True}
 
 HEALTH_PATH = "/healthz"
+OPEN_PATHS = (HEALTH_PATH, "/grpc.health.v1.Health/Check")
 # No id has a slash, and readers of a path differ in what they take an escaped one for.
 _ESCAPED_SLASH = {"safe_regex": {"regex": "(?i).*%(2f|5c).*"}}
+
+# Envoy joins a header that stands twice with a comma, which no token has, and its check reads the
+# first of them: somebody behind it might read the second.
+_TWO_TOKENS = {"name": "authorization", "string_match": {"contains": ","}}
 
 _NO_FILTER = {
     "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
@@ -53,6 +58,7 @@ def routes(methods: Sequence[EdgeMethod], descriptor_file: str) -> list[dict[str
     return [
         # The health filter answers before the router; the route has the answer stripped.
         _answer({"path": HEALTH_PATH}, 503),
+        _answer({"prefix": "/", "headers": [_TWO_TOKENS]}, 401),
         _answer(_ESCAPED_SLASH, 404),
         *_rest_routes(methods, descriptor_file),
         *_grpc_routes(methods),
@@ -237,7 +243,7 @@ _ENDLESS: Mapping[str, Any] = {"timeout": "0s", "idle_timeout": "0s"}
 
 def _action(method: EdgeMethod) -> dict[str, Any]:
     """Grant time and retries: streams last, and only what may be repeated is sent twice."""
-    action: dict[str, Any] = {"cluster": method.room}
+    action: dict[str, Any] = {"cluster": method.cluster}
     if method.endless:
         action |= _ENDLESS
     else:

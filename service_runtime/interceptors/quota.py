@@ -1,9 +1,9 @@
 """How many calls a caller may have open at once, so that nobody takes the service from the others.
 
 The server's own bound counts all calls alike: whoever opens that many streams shuts everybody out,
-the workers' gateway included. So each token of a person or a worker has a share, and people
-together leave a part to the machines. The other machines are the site's own and bounded by the
-server alone.
+the workers' gateway included. So each token of a person or a worker, and each person of an identity
+provider, has a share, and people together leave a part to the machines. The other machines are the
+site's own and bounded by the server alone.
 """
 
 from collections import Counter
@@ -46,7 +46,7 @@ class CallQuota:
             yield
             return
         is_person = caller.role in _PEOPLE
-        if self._open[caller.token_id] >= self._of_one:
+        if self._open[caller.principal] >= self._of_one:
             raise ResourceExhausted(
                 "TOO_MANY_CALLS",
                 f"This token has {self._of_one} calls open at once, which is the most; end some.",
@@ -55,12 +55,12 @@ class CallQuota:
             raise ResourceExhausted(
                 "TOO_MANY_CALLS", "Too many calls are open at once; try again in a moment."
             )
-        self._open[caller.token_id] += 1
+        self._open[caller.principal] += 1
         self._people += is_person
         try:
             yield
         finally:
             self._people -= is_person
-            self._open[caller.token_id] -= 1
-            if not self._open[caller.token_id]:
-                del self._open[caller.token_id]
+            self._open[caller.principal] -= 1
+            if not self._open[caller.principal]:
+                del self._open[caller.principal]

@@ -38,6 +38,8 @@ ROLES = VIEWER | WORKER | MANAGER | INDEX | CONTROL_PLANE
 LET_IN = {
     "dfip.camera_manager.v1.ManagerService/GetManagerStatus": OPERATOR,
     "dfip.camera_manager.v1.ManagerService/RestartWorker": OPERATOR,
+    "dfip.control_plane.v1.AdminService/RotateKeys": ADMIN,
+    "dfip.control_plane.v1.AdminService/GetKeyStatus": ADMIN,
     "dfip.control_plane.v1.AuditService/ListAuditEntries": ADMIN,
     "dfip.control_plane.v1.ControlPlaneService/CreateCamera": OPERATOR,
     "dfip.control_plane.v1.ControlPlaneService/ListCameras": VIEWER,

@@ -24,6 +24,7 @@ REPEATED_BY_NOBODY = {
     "ReportTelemetry",
     "RestartWorker",
     "RetryCamera",
+    "RotateKeys",
     "StreamTelemetry",
 }
 """What does more when it comes twice; creations bring a `request_id` for that, a report of

@@ -56,4 +56,4 @@ class Crash:
 
 if __name__ == "__main__":
     Crash(sys.argv[1], int(sys.argv[2])).install()
-    sys.exit(main())
+    sys.exit(main(sys.argv[3:]))

@@ -1,7 +1,8 @@
 """The row "telemetry ingest": nothing acknowledged is lost, nothing counts twice.
 
 Each seed is another order of the same faults over several cameras. After each fault, what is stored
-is held against the model in ``telemetry_world``; ``telemetry_kills`` has SIGKILL.
+is held against the model in ``telemetry_world``; ``telemetry_kills`` has SIGKILL of the service,
+``telemetry_outages`` that of its PostgreSQL.
 """
 
 import asyncio
@@ -17,9 +18,11 @@ from typing import Any
 from unittest.mock import patch
 
 import grpc
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from control_plane.database import Transaction
+from control_plane.runtime.tables import CameraRuntimeRow
 from control_plane.telemetry import group_commit, store
 from control_plane.telemetry.group_commit import GroupCommit
 from control_plane.telemetry.model import Batch
@@ -28,10 +31,12 @@ from dfip.control_plane.v1 import telemetry_service_pb2 as pb
 from dfip.control_plane.v1.telemetry_service_pb2_grpc import TelemetryServiceStub
 from service_runtime.identifiers import new_id
 from tests.faults.row import Figures, Row, inject, names
-from tests.faults.telemetry_kills import KILLS, killed_again_and_again
+from tests.faults.telemetry_kills import KILLS, Killed, killed_again_and_again
+from tests.faults.telemetry_outages import OUTAGES, postgres_killed
 from tests.faults.telemetry_world import History, Reporter
 from tests.integration.control_plane.conftest import Site
 from tests.support.control_plane import running_control_plane
+from tests.support.engines import POSTGRES, SQLITE, engine_for_all
 from tests.support.refusals import refused
 from tests.support.virtual_clock import VirtualClock
 
@@ -72,6 +77,13 @@ class World:
 
     def size(self) -> int:
         return self.dice.randint(1, 8)
+
+    @asynccontextmanager
+    async def standstill(self) -> AsyncIterator[None]:
+        """Let no telemetry be written: hold what every transaction of it takes first."""
+        async with self.site.running.control_plane.database.write() as tx:
+            await tx.session.execute(select(CameraRuntimeRow.camera_id).with_for_update())
+            yield
 
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():  # noqa: ASYNC110 - nothing tells when a call has come in
@@ -189,7 +201,7 @@ async def poison_among_good_ones(world: World) -> None:
         with refused(grpc.StatusCode.INTERNAL, "INTERNAL"):
             await poisoned.stream().send_as(poisoned.sequence + 1, bad)
 
-    async with world.site.running.control_plane.database.write():
+    async with world.standstill():
         first = asyncio.ensure_future(others[0].deliver(world.size()))
         await world.line._work.wait()  # the first keeps the writer busy while the others gather
         gathered = asyncio.gather(first, send_poison(), others[1].deliver(world.size()))
@@ -225,7 +237,7 @@ async def full_queue(world: World) -> None:
             return False
         return True
 
-    async with world.site.running.control_plane.database.write():  # nothing is written meanwhile
+    async with world.standstill():  # nothing is written meanwhile
         sends = asyncio.gather(*(send(request) for request in requests))
         await turned_away.wait()
     taken = await sends
@@ -262,7 +274,7 @@ async def caller_that_leaves(world: World) -> None:
         occupancy=sample.occupancy,
         report_id=new_id(),
     )
-    async with world.site.running.control_plane.database.write():
+    async with world.standstill():
         call = stub.ReportTelemetry(request)
         await world.line._work.wait()
         call.cancel()
@@ -299,11 +311,11 @@ FAULTS: list[Fault] = [
 
 
 @asynccontextmanager
-async def running_world(folder: Path) -> AsyncIterator[World]:
+async def running_world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     """Run a control plane whose database can be made to fail, with its reporters."""
     clock = VirtualClock()
     real = store.write_group
-    async with running_control_plane(folder, clock=clock) as running:
+    async with running_control_plane(folder, clock=clock, **settings) as running:
         site = Site(running=running, clock=clock)
         world = World(site=site, dice=random.Random(0), viewer=running.channel("viewer"))
 
@@ -331,16 +343,31 @@ async def run(seed: int, size: int) -> Figures:
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="dfip-") as name:
         folder = Path(name)
-        async with running_world(folder / "world") as world:
-            found["faults_injected"] = await put_in(world, seed=seed, rounds=size)
-            for reporter in world.reporters:
-                found += tally(reporter.history, await reporter.stored(world.viewer))
+        for engine in (SQLITE, POSTGRES):
+            with engine_for_all(engine):
+                found += await _run_on(folder / engine, seed, size)
         for turn in range(size):
-            killed = await killed_again_and_again(folder / f"killed {turn}", seed=seed + turn)
-            found["kills"] += killed.kills
-            for history, stored in killed.stored:
-                found += tally(history, stored)
+            found += total(await postgres_killed(folder / f"server {turn}", seed=seed + turn))
     return {key: found[key] for key in FIGURES}
+
+
+async def _run_on(folder: Path, seed: int, size: int) -> Counter[str]:
+    found: Counter[str] = Counter()
+    async with running_world(folder / "world") as world:
+        found["faults_injected"] = await put_in(world, seed=seed, rounds=size)
+        for reporter in world.reporters:
+            found += tally(reporter.history, await reporter.stored(world.viewer))
+    for turn in range(size):
+        found += total(await killed_again_and_again(folder / f"killed {turn}", seed=seed + turn))
+    return found
+
+
+def total(killed: Killed) -> Counter[str]:
+    """Count the kills, and what came of all that was sent meanwhile."""
+    found = Counter(kills=killed.kills)
+    for history, stored in killed.stored:
+        found += tally(history, stored)
+    return found
 
 
 def tally(history: History, stored: Sequence[int]) -> Counter[str]:
@@ -357,4 +384,4 @@ FIGURES = (
     "faults_injected", "kills", "samples_sent", "samples_acknowledged", "acknowledged_and_lost",
     "double",
 )  # fmt: skip
-ROW = Row(name=NAME, faults=names(FAULTS) + KILLS, run=run)
+ROW = Row(name=NAME, faults=names(FAULTS) + KILLS + OUTAGES, run=run)

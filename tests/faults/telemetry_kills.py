@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +26,7 @@ from service_runtime.clients import FileToken, MeshChannel, StaticToken, open_ch
 from service_runtime.secret import Secret
 from tests.faults.crashing_control_plane import POINTS
 from tests.faults.telemetry_world import History, Reporter
+from tests.support.engines import database_url
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMERAS = 3
@@ -54,6 +55,8 @@ async def control_plane(
         "DFIP_INDEX_TARGET": f"unix:{folder}/index.sock",
         "DFIP_LOG_LEVEL": "error",
     }
+    if (url := await database_url(folder)) is not None:
+        environ["DFIP_DATABASE_URL"] = url.reveal()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.faults.crashing_control_plane", point, str(number)),
         env=environ,
@@ -111,25 +114,26 @@ async def report(reporter: Reporter, unsent: list[int], batches: int, dice: rand
         reporter.acknowledged(unsent.pop(0))
 
 
-async def killed_again_and_again(folder: Path, *, seed: int) -> Killed:
-    """Report to a control plane that is killed at every point, and hold it against the model."""
+async def killed_again_and_again(
+    folder: Path, *, seed: int, points: Sequence[str] = POINTS
+) -> Killed:
+    """Report to a control plane that is killed at the points, and hold it against the model."""
     # a test's folders are too long for the name of a socket
     sockets = Path(tempfile.mkdtemp(prefix="dfip-"))
     try:
-        return await _killed(folder, sockets / "c", random.Random(seed))
+        return await _killed(folder, sockets / "c", random.Random(seed), points)
     finally:
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-async def _killed(folder: Path, socket: Path, dice: random.Random) -> Killed:
+async def _killed(folder: Path, socket: Path, dice: random.Random, points: Sequence[str]) -> Killed:
     admin_token = FileToken(folder / "data" / "admin.token")
     manager_token = FileToken(folder / "tokens" / "manager.token")
     reporters: list[tuple[Reporter, Secret]] = []
     unsent: list[list[int]] = [[] for _ in range(CAMERAS)]
     stored: list[tuple[History, list[int]]] = []
     kills = 0
-    points = (*dice.sample(POINTS, len(POINTS)), "never")
-    for point in points:
+    for point in (*dice.sample(points, len(points)), "never"):
         async with control_plane(folder, socket, point, dice.randint(2, 12)) as process:
             # the tokens are written before it serves
             async with connected(socket, None):

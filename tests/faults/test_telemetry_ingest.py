@@ -36,6 +36,12 @@ async def test_whatever_happens_samples_count_once(world: World, seed: int) -> N
     await put_in(world, seed=seed, rounds=ROUNDS)
 
 
+@pytest.mark.usefixtures("on_postgres")
+async def test_on_postgres_as_well(tmp_path: Path) -> None:
+    async with running_world(tmp_path) as world:
+        await put_in(world, seed=4, rounds=1)
+
+
 def acknowledge_before_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     real = GroupCommit.write
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import sys
@@ -46,11 +47,19 @@ class RunningEdge:
 
 
 @contextlib.asynccontextmanager
-async def running_edge(folder: Path, *, clusters: Mapping[str, str]) -> AsyncIterator[RunningEdge]:
-    """Run Envoy on a free loopback port until the block ends; its log stays in `envoy.log`."""
+async def running_edge(
+    folder: Path, *, clusters: Mapping[str, str], **settings: Any
+) -> AsyncIterator[RunningEdge]:
+    """Run Envoy on a free loopback port until the block ends; its log stays in `envoy.log`.
+
+    It believes the keys in the folder's `jwks.json`, unless the settings of the edge name others.
+    """
     host = "127.0.0.1"
     port = _free_port(host)
-    config = write_edge(folder, EdgeSettings(http_host=host, http_port=port, clusters=clusters))
+    values = {"jwks_file": folder / "jwks.json"} | settings
+    config = write_edge(
+        folder, EdgeSettings(http_host=host, http_port=port, clusters=clusters, **values)
+    )
     with (folder / "envoy.log").open("wb") as log:
         # The tether ends Envoy with the test run, whatever ends that.
         process = await asyncio.create_subprocess_exec(
@@ -64,7 +73,10 @@ async def running_edge(folder: Path, *, clusters: Mapping[str, str]) -> AsyncIte
             async with asyncio.timeout(_START_S):
                 if not await _listening(process, host, port):
                     raise RuntimeError(f"Envoy ended: {(folder / 'envoy.log').read_text()}")
-            yield RunningEdge(host=host, port=port, config=config, pid=process.pid)
+                edge = RunningEdge(host=host, port=port, config=config, pid=process.pid)
+                if _has_keys(values["jwks_file"]):
+                    await _knowing_keys(edge)
+            yield edge
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -83,6 +95,18 @@ async def _listening(process: asyncio.subprocess.Process, host: str, port: int) 
             await writer.wait_closed()
             return True
     return False
+
+
+async def _knowing_keys(edge: RunningEdge) -> None:
+    """Wait until the edge has read the keys: then a token of nobody is refused for what it is."""
+    async with edge.client("e30.e30.e30") as stranger:
+        # nothing else tells when another program has read a file
+        while (await stranger.get("/")).status_code == httpx.codes.SERVICE_UNAVAILABLE:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def _has_keys(jwks_file: Path) -> bool:
+    return bool(json.loads(jwks_file.read_text())["keys"])
 
 
 def _free_port(host: str) -> int:

@@ -7,6 +7,7 @@ belongs to the folder, so that starting it again there is a restart.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,17 @@ def database_engine(request: pytest.FixtureRequest) -> Iterator[str]:
         yield SQLITE
         return
     yield from _on_postgres(request.getfixturevalue("postgres"))
+
+
+@contextmanager
+def engine_for_all(name: str) -> Iterator[None]:
+    """Choose the engine outside of tests."""
+    if name == SQLITE:
+        yield
+        return
+    with postgres_site() as site:
+        for _ in _on_postgres(site):
+            yield
 
 
 @pytest.fixture

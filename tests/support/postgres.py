@@ -8,6 +8,7 @@ a copy of one that was migrated, so it costs milliseconds.
 import asyncio
 import os
 import shutil
+import sys
 import tempfile
 import uuid
 import warnings
@@ -50,6 +51,30 @@ def postgres_server(settings: str = FAST) -> Iterator[Any]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def start_again(server: Any) -> None:
+    """Start a server of the wheel that was killed, while this process is busy with gRPC.
+
+    The wheel would fork to change the user, and gRPC's threads do not bear that: so a Python that
+    was started without a fork does it.
+    """
+    change = (
+        "import os, pwd, sys; user = sys.argv[1] and pwd.getpwnam(sys.argv[1]);"
+        " user and (os.setgid(user.pw_gid), os.setuid(user.pw_uid));"
+        " os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    command = (
+        *(str(server.bin_path / "pg_ctl"), "-w", "-D", str(server.pgdata)),
+        *("-l", str(server.log), "-o", f'-h "" -k {server.pgdata}', "start"),
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", change, server.system_user or "", *command),
+        stdout=asyncio.subprocess.DEVNULL,
+        cwd=server.pgdata,
+    )
+    assert await process.wait() == 0, server.log.read_text()
+    server.ensure_postgres_running()  # finds it
 
 
 def apart(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from deploy.envoy.contracts import edge_methods
 from tests.support.edge import running_edge
+from tests.support.tokens import TestAuthority
 from tests.transcoding.rooms import ROOMS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,11 +50,13 @@ class Walk:
     client: httpx.AsyncClient
     channel: Any
     calls: list[tuple[str, str]]
+    metadata: tuple[tuple[str, str], ...]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def walk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Walk]:
     folder = tmp_path_factory.mktemp("walk")
+    token = TestAuthority(folder).token("admin")
     calls: list[tuple[str, str]] = []
     servers = []
     clusters = {}
@@ -66,10 +69,15 @@ async def walk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Walk]:
         clusters[room] = f"127.0.0.1:{port}"
     async with (
         running_edge(folder, clusters=clusters) as edge,
-        edge.client() as client,
+        edge.client(token) as client,
         edge.channel() as channel,
     ):
-        yield Walk(client=client, channel=channel, calls=calls)
+        yield Walk(
+            client=client,
+            channel=channel,
+            calls=calls,
+            metadata=(("authorization", f"Bearer {token}"),),
+        )
     for server in servers:
         await server.stop(0)
 
@@ -100,7 +108,7 @@ async def test_each_path_says_what_it_takes(walk: Walk, template: str) -> None:
 @pytest.mark.parametrize("method", METHODS, ids=[method.grpc_path for method in METHODS])
 async def test_each_rpc_is_reachable_in_grpc(walk: Walk, method: Any) -> None:
     walk.calls.clear()
-    call = walk.channel.stream_stream(method.grpc_path)(iter([b""]))
+    call = walk.channel.stream_stream(method.grpc_path)(iter([b""]), metadata=walk.metadata)
     assert await call.read() == b""
     assert walk.calls == [(method.room, method.grpc_path)]
     call.cancel()

@@ -88,17 +88,18 @@ async def test_reflection_and_health_are_the_control_planes(channel: Any, bearer
     assert "dfip.control_plane.v1.ControlPlaneService" in names
 
 
-async def test_nobody_watches_health_from_outside(channel: Any) -> None:
-    """It needs no token and never ends: whoever opens enough of them takes every call there is."""
+async def test_nobody_watches_health_from_outside(channel: Any, bearer: Any) -> None:
+    """A service asks for no token there, and the call never ends: enough of them take them all."""
+    request = health_pb2.HealthCheckRequest()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()).read()
+        await health_pb2_grpc.HealthStub(channel).Watch(request, metadata=bearer).read()
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.parametrize("path", [f"{SERVICE}/Nope", "/dfip.nobody.v1.Service/Call", "/cameras"])
-async def test_an_unknown_rpc_is_unimplemented(channel: Any, path: str) -> None:
+async def test_an_unknown_rpc_is_unimplemented(channel: Any, bearer: Any, path: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await channel.unary_unary(path)(b"")
+        await channel.unary_unary(path)(b"", metadata=bearer)
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert "{" not in (caught.value.details() or "")
 

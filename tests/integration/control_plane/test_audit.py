@@ -10,6 +10,8 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from dfip.control_plane.v1 import (
+    admin_service_pb2,
+    admin_service_pb2_grpc,
     audit_pb2,
     audit_service_pb2,
     audit_service_pb2_grpc,
@@ -44,6 +46,7 @@ class Walk:
         self.manager: Any = control_plane_service_pb2_grpc.ControlPlaneServiceStub(
             self.site.channel("manager")
         )
+        self.admin: Any = admin_service_pb2_grpc.AdminServiceStub(admin)
         self.tokens: Any = token_service_pb2_grpc.TokenServiceStub(admin)
         self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(admin)
 
@@ -158,6 +161,11 @@ async def revoke_subject_tokens(walk: Walk) -> tuple[About, About]:
     return ("subject", "Somebody"), NOTHING
 
 
+async def rotate_keys(walk: Walk) -> tuple[About, About]:
+    await walk.admin.RotateKeys(admin_service_pb2.RotateKeysRequest(which="both"))
+    return NOTHING, NOTHING
+
+
 CHANGES: dict[str, tuple[str, Change]] = {
     "ControlPlaneService/CreateCamera": ("camera.create", create_camera),
     "ControlPlaneService/UpdateCamera": ("camera.update", of_camera("UpdateCamera", name="yard")),
@@ -173,6 +181,7 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "PersonService/DeletePerson": ("person.delete", delete_person),
     "PersonService/AddFace": ("face.add", add_face),
     "PersonService/DeleteFace": ("face.delete", delete_face),
+    "AdminService/RotateKeys": ("keys.rotate", rotate_keys),
     "TokenService/IssueToken": ("token.issue", issue_token),
     "TokenService/RevokeToken": ("token.revoke", revoke_token),
     "TokenService/RevokeSubjectTokens": ("subject_tokens.revoke", revoke_subject_tokens),

@@ -91,6 +91,7 @@ async def test_a_camera_is_created_stopped_unless_it_says_otherwise(site: Site) 
         ({"name": "x" * 201}, "REQUEST_INVALID"),
         ({"metadata": struct({"a": "x" * 20_000})}, "JSON_INVALID"),
         ({"zone_config": struct({"a": "x" * 70_000})}, "JSON_INVALID"),
+        ({"zone_config": struct({"zones": [{"name": "a", "polygon": []}]})}, "ZONES_INVALID"),
         ({"model_config": camera_pb2.ModelConfig(pack_id="../x")}, "PACK_ID_INVALID"),
         ({"model_config": camera_pb2.ModelConfig(sample_fps=1000)}, "REQUEST_INVALID"),
         ({"model_config": camera_pb2.ModelConfig(sample_fps=float("nan"))}, "REQUEST_INVALID"),

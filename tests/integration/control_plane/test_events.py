@@ -31,12 +31,15 @@ class ServerSentEvents:
         self._call: AsyncIterator[Any] = aiter(stub.StreamEvents(request, metadata=metadata))
         self.last_id = ""
         self.comments = 0
+        self._coming: list[str] = []
 
     async def block(self) -> dict[str, str]:
         """Read up to the next empty line; an id without data is a block, too."""
-        chunk = await anext(self._call)
-        assert chunk.content_type == "text/event-stream"
-        text = chunk.data.decode()
+        while not self._coming:
+            chunk = await anext(self._call)
+            assert chunk.content_type == "text/event-stream"
+            self._coming = [block for block in chunk.data.decode().split("\n\n") if block]
+        text = self._coming.pop(0)
         fields: dict[str, str] = {}
         for line in text.splitlines():
             name, _, value = line.partition(":")

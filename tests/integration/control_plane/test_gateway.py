@@ -88,14 +88,15 @@ async def count_sightings(site: Site) -> int:
 
 
 async def test_a_worker_is_told_its_camera_with_defaults_filled_in(site: Site) -> None:
-    camera_id = await site.camera(zone_config={"zones": [{"name": "door"}]})
+    zones = [{"name": "door", "polygon": [[0, 0], [1, 0], [0.5, 1]]}]
+    camera_id = await site.camera(zone_config={"zones": zones})
     _, assignment = await connected(site, camera_id)
     assert (assignment.camera_id, assignment.epoch, assignment.generation) == (camera_id, 1, 1)
     assert assignment.connection_string == RTSP
     config = assignment.model_config
     assert (config.pack_id, config.sample_fps, config.min_face_px) == ("builtin", 5, 40)
     assert (config.accelerator, config.accelerator_required) == ("auto", False)
-    assert MessageToDict(assignment.zone_config) == {"zones": [{"name": "door"}]}
+    assert MessageToDict(assignment.zone_config) == {"zones": zones}
 
 
 async def test_a_worker_is_told_what_changes_for_it_and_nothing_else(site: Site) -> None:

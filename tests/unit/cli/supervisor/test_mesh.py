@@ -3,10 +3,12 @@
 import json
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cli.failures import CommandFailed
 from cli.supervisor.health import is_healthy
 from cli.supervisor.mesh import inherited_environment, listens, mesh_children
 from cli.supervisor.site import Site
@@ -54,6 +56,26 @@ def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
     told = [name for name, child in children.items() if SECRET in str(dict(child.environment))]
     assert told == ["control_plane"]
     assert all(SECRET not in " ".join(child.command) for child in children.values())
+
+
+def test_telemetry_apart_is_a_process_that_knows_the_database_and_no_token(tmp_path: Path) -> None:
+    environ = {"DFIP_DATABASE_URL": f"postgresql://dfip:{SECRET}@host/dfip"}
+    apart = replace(site(tmp_path), telemetry_apart=True)
+    children = {child.name: child for child in mesh_children(apart, environ)}
+    telemetry = children["telemetry"]
+    assert telemetry.command[1:] == ("-m", "control_plane", "--only", "telemetry")
+    assert telemetry.environment["DFIP_LISTEN"] == f"unix:{tmp_path}/run/telemetry.sock"
+    assert telemetry.environment["DFIP_DATABASE_URL"] == environ["DFIP_DATABASE_URL"]
+    assert telemetry.environment["DFIP_JWKS_FILE"] == f"{tmp_path}/run/jwks.json"
+    assert "DFIP_TOKEN_FILE" not in telemetry.environment
+    assert "DFIP_DATA_DIR" not in telemetry.environment
+    edge = (tmp_path / "run" / "edge" / "envoy.json").read_text()
+    assert f"{tmp_path}/run/telemetry.sock" in edge
+
+
+def test_telemetry_apart_needs_a_database_of_its_own_kind(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="DFIP_DATABASE_URL"):
+        mesh_children(replace(site(tmp_path), telemetry_apart=True), {})
 
 
 def test_folders_mean_the_same_from_everywhere(

@@ -13,7 +13,6 @@ from sqlalchemy import func, select
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.tables import BlobRemovalRow
 from control_plane.database import Transaction
-from control_plane.encryption import Vault
 from control_plane.sightings.intake import SightingIntake
 from dfip.control_plane.v1 import (
     event_service_pb2,
@@ -62,8 +61,7 @@ async def nothing_queued(site: RunningControlPlane) -> None:
 def intake_of(site: RunningControlPlane) -> SightingIntake:
     """Return an intake of the site's own, to call it as no stream would."""
     data = site.settings.data_dir
-    vault = Vault(data / "keys" / "master.key")
-    vault.load()
+    vault = site.control_plane.vault
     return SightingIntake(site.control_plane.database, BlobDirectory(data / "blobs"), vault)
 
 

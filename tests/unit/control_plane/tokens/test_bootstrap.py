@@ -5,11 +5,13 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from control_plane.tokens.bootstrap import REFRESH_S, TokenBootstrap
-from control_plane.tokens.issuer import TokenIssuer
+from control_plane.tokens.issuer import SigningKey
 from dfip.options.v1 import policy_pb2
 from service_runtime.authentication import TokenVerifier
+from tests.support.keys import issuer_with
 from tests.support.virtual_clock import VirtualClock
 
 MACHINES = {
@@ -27,11 +29,11 @@ class Site:
         self.data_dir.mkdir()
         self.tokens_dir = folder / "tokens"
         self.jwks_file = folder / "run" / "jwks.json"
+        self.key = SigningKey.of(Ed25519PrivateKey.generate())
         self._clock = clock
 
     def start(self) -> TokenBootstrap:
-        issuer = TokenIssuer(self.data_dir / "keys", self._clock)
-        issuer.ensure_keys()
+        issuer = issuer_with(self.key, self._clock)
         return TokenBootstrap(
             issuer,
             self._clock,
@@ -94,7 +96,7 @@ async def test_what_is_no_token_is_replaced(site: Site, content: bytes) -> None:
 
 async def test_another_keys_or_roles_token_is_replaced(site: Site) -> None:
     await site.start().write()
-    (site.data_dir / "keys" / "signing.pem").unlink()
+    site.key = SigningKey.of(Ed25519PrivateKey.generate())
     old = site.admin_file.read_text()
     await site.start().write()
     assert site.admin_file.read_text() != old

@@ -10,10 +10,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from control_plane.tokens.issuer import SigningKeyError, TokenIssuer
+from control_plane.tokens.issuer import SigningKey, TokenIssuer
+from control_plane.tokens.signing_file import SigningFile, SigningKeyError
 from dfip.options.v1 import policy_pb2
 from service_runtime.authentication import TokenVerifier
 from service_runtime.errors import Unauthenticated
+from tests.support.keys import issuer_with, new_issuer
 from tests.support.virtual_clock import VirtualClock
 
 
@@ -23,10 +25,8 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-def issuer(tmp_path: Path, clock: VirtualClock) -> TokenIssuer:
-    issuer = TokenIssuer(tmp_path / "keys", clock)
-    issuer.ensure_keys()
-    return issuer
+def issuer(clock: VirtualClock) -> TokenIssuer:
+    return new_issuer(clock)
 
 
 def verifier(tmp_path: Path, issuer: TokenIssuer, clock: VirtualClock) -> TokenVerifier:
@@ -55,29 +55,16 @@ async def test_a_token_ends(tmp_path: Path, issuer: TokenIssuer, clock: VirtualC
         accepts.verify(token)
 
 
-def test_the_key_is_made_once_and_for_its_owner_alone(
-    tmp_path: Path, issuer: TokenIssuer, clock: VirtualClock
-) -> None:
-    key_file = tmp_path / "keys" / "signing.pem"
-    assert key_file.stat().st_mode & 0o777 == 0o600
-    assert key_file.parent.stat().st_mode & 0o777 == 0o700
-    again = TokenIssuer(tmp_path / "keys", clock)
-    again.ensure_keys()
-    assert again.key_id == issuer.key_id
-    assert [path.name for path in key_file.parent.iterdir()] == ["signing.pem"]
-
-
 def test_another_sites_token_is_refused(
     tmp_path: Path, issuer: TokenIssuer, clock: VirtualClock
 ) -> None:
-    stranger = TokenIssuer(tmp_path / "elsewhere", clock)
-    stranger.ensure_keys()
+    stranger = new_issuer(clock)
     token = stranger.issue(policy_pb2.ROLE_ADMIN, subject="x", lifetime_s=60).token.reveal()
     with pytest.raises(Unauthenticated):
         verifier(tmp_path, issuer, clock).verify(token)
 
 
-def test_the_key_id_is_the_thumbprint_that_others_compute(issuer: TokenIssuer) -> None:
+def test_the_key_id_is_the_thumbprint_that_others_compute(clock: VirtualClock) -> None:
     # RFC 8037, appendix A.3 gives this key and its thumbprint
     key = {
         "kty": "OKP",
@@ -87,13 +74,7 @@ def test_the_key_id_is_the_thumbprint_that_others_compute(issuer: TokenIssuer) -
     }
     private = jwt.algorithms.OKPAlgorithm.from_jwk(json.dumps(key))
     assert isinstance(private, Ed25519PrivateKey)
-    pem = private.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    issuer._key_file.write_bytes(pem)
-    issuer.ensure_keys()
+    issuer = issuer_with(SigningKey.of(private), clock)
     assert issuer.key_id == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
     (public,) = issuer.jwks()["keys"]
     assert public["x"] == key["x"]
@@ -101,8 +82,8 @@ def test_the_key_id_is_the_thumbprint_that_others_compute(issuer: TokenIssuer) -
 
 
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN nothing", "not ed25519"])
-def test_a_file_that_holds_no_key_is_named(
-    tmp_path: Path, clock: VirtualClock, content: bytes | str
+def test_an_earlier_releases_file_that_holds_no_key_is_named(
+    tmp_path: Path, content: bytes | str
 ) -> None:
     if isinstance(content, str):
         content = generate_private_key(SECP256R1()).private_bytes(
@@ -112,11 +93,12 @@ def test_a_file_that_holds_no_key_is_named(
         )
     (tmp_path / "signing.pem").write_bytes(content)
     with pytest.raises(SigningKeyError, match=r"signing\.pem holds no Ed25519 key"):
-        TokenIssuer(tmp_path, clock).ensure_keys()
+        SigningFile(tmp_path).read()
 
 
 def test_a_token_is_not_printed(issuer: TokenIssuer) -> None:
     issued = issuer.issue(policy_pb2.ROLE_ADMIN, subject="x", lifetime_s=60)
     assert issued.token.reveal() not in repr(issued)
+    assert "private" not in repr(issuer._signing)
     header = issued.token.reveal().split(".")[0]
     assert json.loads(base64.urlsafe_b64decode(header + "=="))["kid"] == issuer.key_id

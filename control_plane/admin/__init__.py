@@ -1,0 +1,1 @@
+"""What only administrators do: keys, how long things are kept, backups."""

@@ -1,0 +1,115 @@
+"""Reading the feed's tables: where it stands, and the events after a place.
+
+Positions and events are read in the caller's transaction, which sees one moment of the database.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Text, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from control_plane.events.model import FeedEvent
+from control_plane.events.tables import EventRow, FeedRow
+from control_plane.people.tables import PersonRow
+from service_runtime.resume_tokens import ResumeToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a feed stands: which history it is, what is gone from it, and its newest number."""
+
+    feed_id: str
+    compacted_through: int
+    head: int
+
+    def keeps_what_follows(self, position: ResumeToken) -> bool:
+        """Tell whether a watcher at this position can go on without missing anything."""
+        known = self.compacted_through <= position.sequence <= self.head
+        return position.feed_id == self.feed_id and known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Events in their order, and how many bytes of JSON each one's payload is."""
+
+    events: tuple[FeedEvent, ...]
+    sizes: tuple[int, ...]
+
+
+_NEWEST: Final = select(func.max(EventRow.sequence)).scalar_subquery()
+_COLUMNS: Final = (
+    EventRow.sequence,
+    EventRow.type,
+    EventRow.camera_id,
+    EventRow.person_id,
+    EventRow.face_id,
+    EventRow.sighting_id,
+    EventRow.payload,
+    EventRow.created_at,
+    func.length(cast(EventRow.payload, Text)).label("size"),
+)
+
+
+async def standing(session: AsyncSession) -> Standing:
+    """Return where the feed stands."""
+    query = select(FeedRow.feed_id, FeedRow.compacted_through, _NEWEST.label("newest"))
+    row = (await session.execute(query)).one()
+    return Standing(
+        feed_id=row.feed_id,
+        compacted_through=row.compacted_through,
+        # numbers go on after everything was compacted
+        head=max(row.newest or 0, row.compacted_through),
+    )
+
+
+async def events_after(session: AsyncSession, position: ResumeToken, limit: int) -> Found:
+    """Return the next events after a position, oldest first."""
+    return await _events(
+        session, position.feed_id, EventRow.sequence > position.sequence, limit=limit
+    )
+
+
+async def events_again(session: AsyncSession, feed_id: str, sequences: Collection[int]) -> Found:
+    """Return events as they are now; those that are gone are left out."""
+    return await _events(session, feed_id, EventRow.sequence.in_(sequences), limit=len(sequences))
+
+
+async def _events(
+    session: AsyncSession, feed_id: str, which: ColumnElement[bool], *, limit: int
+) -> Found:
+    query = select(*_COLUMNS).where(which).order_by(EventRow.sequence).limit(limit)
+    rows = (await session.execute(query)).all()
+    names = await _names(session, {person for row in rows for person in people_in(row.payload)})
+    events = tuple(
+        FeedEvent(
+            token=ResumeToken(feed_id=feed_id, sequence=row.sequence),
+            type=row.type,
+            camera_id=row.camera_id,
+            person_id=row.person_id,
+            face_id=row.face_id,
+            sighting_id=row.sighting_id,
+            payload=row.payload,
+            names={person: names.get(person, "") for person in people_in(row.payload)},
+            created_at=row.created_at,
+        )
+        for row in rows
+    )
+    return Found(events=events, sizes=tuple(row.size for row in rows))
+
+
+async def _names(session: AsyncSession, people: set[str]) -> Mapping[str, str]:
+    if not people:
+        return {}
+    query = select(PersonRow.id, PersonRow.name).where(PersonRow.id.in_(people))
+    return {row.id: row.name for row in await session.execute(query)}
+
+
+def people_in(payload: Mapping[str, Any]) -> Iterable[str]:
+    """Return the people whose names are filled in where an event is read."""
+    sighting: Mapping[str, Any] = payload.get("sighting") or {}
+    evidence: Mapping[str, Any] = sighting.get("evidence") or {}
+    candidates: Sequence[Mapping[str, Any]] = evidence.get("candidates") or ()
+    mentioned = [sighting.get("person_id"), *(one.get("person_id") for one in candidates)]
+    return {person for person in mentioned if person}
