@@ -11,6 +11,7 @@ from control_plane.assembly import ROOM, ControlPlane
 from control_plane.engines.postgres import PostgresUrlError
 from control_plane.settings import Settings
 from control_plane.telemetry_alone import TOPIC, TelemetryAlone, TelemetrySettings
+from control_plane.webhooks.url import WebhookNetworksError
 from service_runtime.clock import SystemClock
 from service_runtime.lifecycle import Lifecycle, run_service
 from service_runtime.settings import SettingsError, load_settings
@@ -20,7 +21,7 @@ async def serve(lifecycle: Lifecycle) -> None:
     """Serve until the end has come."""
     try:
         control_plane = ControlPlane(load_settings(Settings), SystemClock())
-    except PostgresUrlError as error:
+    except (PostgresUrlError, WebhookNetworksError) as error:
         raise SettingsError(str(error)) from None
     await control_plane.start(lifecycle)
     await lifecycle.wait_for_stop()

@@ -14,6 +14,13 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.admin.servicer import AdminServicer
+from control_plane.alerts.judge import AlertJudge
+from control_plane.alerts.occupancy import OccupancyWatch
+from control_plane.alerts.rules import RuleStore
+from control_plane.alerts.servicer import AlertServicer
+from control_plane.alerts.store import AlertStore
+from control_plane.alerts.watch import AlertWatch
+from control_plane.alerts.watch_lists import WatchListStore
 from control_plane.audit.servicer import AuditServicer
 from control_plane.audit.store import AuditStore
 from control_plane.audit.trail import DatabaseTrail
@@ -43,12 +50,16 @@ from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
 from control_plane.people.face_analysis import FaceAnalysis
 from control_plane.people.face_watch import FaceWatch
+from control_plane.people.merging import Merging
 from control_plane.people.servicer import PersonServicer
 from control_plane.people.store import PersonStore
 from control_plane.retention import Retention
 from control_plane.schema import migrate
 from control_plane.settings import Settings
+from control_plane.sightings.enrolment import SightingEnrolment
 from control_plane.sightings.intake import SightingIntake
+from control_plane.sightings.labels import SightingLabels
+from control_plane.sightings.photo_search import PhotoSearch
 from control_plane.sightings.servicer import SightingServicer
 from control_plane.sightings.store import SightingStore
 from control_plane.sightings.watch import SightingWatch
@@ -62,10 +73,21 @@ from control_plane.tokens.issuer import TokenIssuer
 from control_plane.tokens.publication import RevocationPublication
 from control_plane.tokens.servicer import TokenServicer
 from control_plane.tokens.signing_file import SigningFile, SigningKeyError
+from control_plane.webhooks.courier import Courier
+from control_plane.webhooks.deliveries import DeliveryStore
+from control_plane.webhooks.fan_out import FanOut
+from control_plane.webhooks.resolver import SystemResolver
+from control_plane.webhooks.sealing import WebhookSeals
+from control_plane.webhooks.sender import Sender, trusting
+from control_plane.webhooks.servicer import WebhookServicer
+from control_plane.webhooks.store import WebhookStore
+from control_plane.webhooks.url import receiver_policy
 from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
     control_plane_service_pb2,
@@ -82,6 +104,8 @@ from dfip.control_plane.v1 import (
     telemetry_service_pb2_grpc,
     token_service_pb2,
     token_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
     worker_gateway_service_pb2,
     worker_gateway_service_pb2_grpc,
 )
@@ -130,10 +154,18 @@ class ControlPlane:
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
         self._revocations = RevocationPublication(self.database, self.feed, settings.jwks_file)
+        self._occupancy = OccupancyWatch(self.database, self.feed)
+        self._telemetry_line = GroupCommit(self.database, clock, occupancy=self._occupancy)
+        self._judge = AlertJudge(self.database, clock)
         self._trail = DatabaseTrail(self.database, clock)
-        self._telemetry_line = GroupCommit(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
+        self._receivers = receiver_policy(
+            networks=settings.webhook_networks, http=settings.webhook_http
+        )
+        self._resolver = SystemResolver()
+        self._webhooks = WebhookStore(self.database, WebhookSeals(self._vault))
+        self._fan_out = FanOut(self.database, clock, self._webhooks.changed)
         self._index = open_channel(
             settings.index_target,
             token=FileToken(settings.tokens_dir / OWN_TOKEN_FILE),
@@ -220,19 +252,26 @@ class ControlPlane:
                 f"{self._database_name} cannot be used as the database; check its rights and the"
                 " disk, or restore it from a backup"
             ) from error
+        lifecycle.stack.callback(self._resolver.close)
+        courier = self._courier()
         after = await self._switchboard.start()
         cameras_after = await self._known_cameras.start()
+        rules_after = await self._occupancy.start()
         await self._server.start()
         lifecycle.stack.push_async_callback(self.stop)
         for name, work in (
             ("database-listener", self.database.follow_others),
             ("gateway-switchboard", functools.partial(self._switchboard.run, after)),
             ("known-cameras", functools.partial(self._known_cameras.run, cameras_after)),
+            ("occupancy-rules", functools.partial(self._occupancy.run, rules_after)),
+            ("alert-judge", self._judge.run),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
             ("keys", self._keys.run),
             ("audit-refusals", self._trail.run),
             ("revocations", self._revocations.run),
+            ("webhook-fan-out", self._fan_out.run),
+            ("webhook-courier", courier.run),
         ):
             lifecycle.spawn(name, outliving_outages(name, work, self._clock))
         lifecycle.spawn("telemetry-commit", self._telemetry_line.run())
@@ -262,6 +301,21 @@ class ControlPlane:
             return SqliteEngine(self._data.database)
         return PostgresEngine(self._settings.database_url, self._clock)
 
+    def _courier(self) -> Courier:
+        try:
+            tls = trusting(self._settings.webhook_ca_file)
+        except OSError as error:
+            raise StartError(
+                "the file of DFIP_WEBHOOK_CA_FILE cannot be used; it must hold certificates as PEM"
+            ) from error
+        return Courier(
+            database=self.database,
+            seals=WebhookSeals(self._vault),
+            sender=Sender(self._receivers, self._resolver, self._clock, tls),
+            changed=self._webhooks.changed,
+            clock=self._clock,
+        )
+
     def _key_keeper(self) -> KeyKeeper:
         file = MasterKeyFile(self._settings.master_key_file or self._data.keys / MASTER_KEY_FILE)
         return KeyKeeper(
@@ -280,8 +334,22 @@ class ControlPlane:
         registry = CameraRegistry(self.database, self._vault, self._issuer)
         people = PersonStore(self.database, self._vault)
         sightings = SightingStore(self.database)
+        analysis = FaceAnalysis(self._index)
+        enrolment = Enrolment(people, analysis, self._blobs)
         telemetry = TelemetryIngest(self._known_cameras, self._telemetry_line, self._clock)
+        alerts = AlertStore(self.database)
         return (
+            Binding.of(
+                alert_service_pb2,
+                alert_service_pb2_grpc,
+                AlertServicer(
+                    rules=RuleStore(self.database),
+                    watch_lists=WatchListStore(self.database),
+                    alerts=alerts,
+                    watch=AlertWatch(self.database, self.feed, alerts),
+                    occupancy=self._occupancy,
+                ),
+            ),
             Binding.of(
                 control_plane_service_pb2,
                 control_plane_service_pb2_grpc,
@@ -317,7 +385,11 @@ class ControlPlane:
                 person_service_pb2_grpc,
                 PersonServicer(
                     store=people,
-                    enrolment=Enrolment(people, FaceAnalysis(self._index), self._blobs),
+                    enrolment=enrolment,
+                    from_sightings=SightingEnrolment(
+                        self.database, self._vault, self._blobs, enrolment
+                    ),
+                    merging=Merging(self.database, self._vault, self._remover),
                     erasure=Erasure(self.database, self._remover),
                     watch=FaceWatch(self.database, self.feed, people),
                 ),
@@ -327,6 +399,14 @@ class ControlPlane:
                 sighting_service_pb2_grpc,
                 SightingServicer(
                     store=sightings,
+                    labels=SightingLabels(self.database),
+                    photo_search=PhotoSearch(
+                        database=self.database,
+                        vault=self._vault,
+                        analysis=analysis,
+                        persons=people,
+                        sightings=sightings,
+                    ),
                     watch=SightingWatch(self.database, self.feed, sightings),
                     blobs=self._blobs,
                 ),
@@ -364,5 +444,14 @@ class ControlPlane:
                 admin_service_pb2,
                 admin_service_pb2_grpc,
                 AdminServicer(keys=self._keys),
+            ),
+            Binding.of(
+                webhook_service_pb2,
+                webhook_service_pb2_grpc,
+                WebhookServicer(
+                    store=self._webhooks,
+                    deliveries=DeliveryStore(self.database, self._webhooks.changed),
+                    policy=self._receivers,
+                ),
             ),
         )

@@ -24,6 +24,7 @@ _FOLDER_VARIABLES = {
     "DFIP_CACHE_DIR",
     "DFIP_IDP_JWKS_FILE",
     "DFIP_MODEL_DIR",
+    "DFIP_WEBHOOK_CA_FILE",
     "XDG_CACHE_HOME",
 }
 _TELEMETRY_SERVICE = "dfip.control_plane.v1.TelemetryService"

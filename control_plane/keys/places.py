@@ -17,6 +17,7 @@ from control_plane.keys.tables import DataKeyRow, SigningKeyRow
 from control_plane.people.tables import EmbeddingRow
 from control_plane.sightings.tables import SightingRow
 from control_plane.telemetry.tables import TelemetrySessionRow
+from control_plane.webhooks.tables import WebhookRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,9 @@ SEALED: Final = (
     Place(row_id=CameraRow.id, value=CameraRow.request_sealed),
     Place(row_id=EmbeddingRow.face_id, value=EmbeddingRow.sealed),
     Place(row_id=SightingRow.id, value=SightingRow.embedding),
+    Place(row_id=WebhookRow.id, value=WebhookRow.sealed_url),
+    Place(row_id=WebhookRow.id, value=WebhookRow.sealed_secret),
+    Place(row_id=WebhookRow.id, value=WebhookRow.sealed_old_secret),
 )
 
 # bytes that are no secret, or sealed with something else

@@ -16,15 +16,23 @@ METHODS: list[Any] = [method for binding in SERVICES for method in binding.descr
 REPEATED_BY_NOBODY = {
     "AcquireLease",
     "AddFace",
+    "AddFaceFromSighting",
     "Connect",
+    "CreateAlertRule",
     "CreateCamera",
     "CreatePerson",
+    "CreateWatchList",
+    "CreateWebhook",
     "IssueToken",
     "IssueWorkerToken",
+    "MergePersons",
+    "ReplayDelivery",
     "ReportTelemetry",
     "RestartWorker",
     "RetryCamera",
     "RotateKeys",
+    "RotateSecret",
+    "SendTest",
     "StreamTelemetry",
 }
 """What does more when it comes twice; creations bring a `request_id` for that, a report of
