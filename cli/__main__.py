@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli.commands import audit, camera, keys, person, token
+from cli.commands import alert_rules, alerts, audit, camera, keys, person, token, watch_lists
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
 from cli.commands.sightings import sightings
@@ -44,6 +44,9 @@ app.command()(sightings)
 app.command()(status)
 app.command()(doctor)
 app.add_typer(token.app, name="token")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(alert_rules.app, name="alert-rules")
+app.add_typer(watch_lists.app, name="watch-lists")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 
