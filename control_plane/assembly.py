@@ -14,6 +14,13 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.admin.servicer import AdminServicer
+from control_plane.alerts.judge import AlertJudge
+from control_plane.alerts.occupancy import OccupancyWatch
+from control_plane.alerts.rules import RuleStore
+from control_plane.alerts.servicer import AlertServicer
+from control_plane.alerts.store import AlertStore
+from control_plane.alerts.watch import AlertWatch
+from control_plane.alerts.watch_lists import WatchListStore
 from control_plane.audit.servicer import AuditServicer
 from control_plane.audit.store import AuditStore
 from control_plane.audit.trail import DatabaseTrail
@@ -78,6 +85,8 @@ from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
     control_plane_service_pb2,
@@ -143,8 +152,10 @@ class ControlPlane:
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
+        self._occupancy = OccupancyWatch(self.database, self.feed)
+        self._telemetry_line = GroupCommit(self.database, clock, occupancy=self._occupancy)
+        self._judge = AlertJudge(self.database, clock)
         self._trail = DatabaseTrail(self.database, clock)
-        self._telemetry_line = GroupCommit(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
         self._receivers = receiver_policy(
@@ -241,12 +252,15 @@ class ControlPlane:
         courier = self._courier()
         after = await self._switchboard.start()
         cameras_after = await self._known_cameras.start()
+        rules_after = await self._occupancy.start()
         await self._server.start()
         lifecycle.stack.push_async_callback(self.stop)
         for name, work in (
             ("database-listener", self.database.follow_others),
             ("gateway-switchboard", functools.partial(self._switchboard.run, after)),
             ("known-cameras", functools.partial(self._known_cameras.run, cameras_after)),
+            ("occupancy-rules", functools.partial(self._occupancy.run, rules_after)),
+            ("alert-judge", self._judge.run),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
             ("keys", self._keys.run),
@@ -318,7 +332,19 @@ class ControlPlane:
         analysis = FaceAnalysis(self._index)
         enrolment = Enrolment(people, analysis, self._blobs)
         telemetry = TelemetryIngest(self._known_cameras, self._telemetry_line, self._clock)
+        alerts = AlertStore(self.database)
         return (
+            Binding.of(
+                alert_service_pb2,
+                alert_service_pb2_grpc,
+                AlertServicer(
+                    rules=RuleStore(self.database),
+                    watch_lists=WatchListStore(self.database),
+                    alerts=alerts,
+                    watch=AlertWatch(self.database, self.feed, alerts),
+                    occupancy=self._occupancy,
+                ),
+            ),
             Binding.of(
                 control_plane_service_pb2,
                 control_plane_service_pb2_grpc,

@@ -66,6 +66,9 @@ class ErasureReceipt:
     faces: int
     sightings: int
     pictures: int
+    alerts: int
+    alert_rules: int
+    watch_lists: int
 
 
 def clean_name(name: str) -> str:
