@@ -13,6 +13,7 @@ import typer
 from cli.commands import alert_rules, alerts, audit, camera, keys, person, token, watch_lists
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
+from cli.commands.identity import label, search
 from cli.commands.sightings import sightings
 from cli.commands.status import status
 from cli.commands.up import up
@@ -41,6 +42,8 @@ app.command()(demo)
 app.add_typer(camera.app, name="camera")
 app.add_typer(person.app, name="person")
 app.command()(sightings)
+app.command()(label)
+app.command()(search)
 app.command()(status)
 app.command()(doctor)
 app.add_typer(token.app, name="token")
