@@ -80,6 +80,7 @@ async def test_one_route_leads_to_a_process_of_its_own(
                     tmp_path / "edge",
                     clusters={"control_plane": control_plane},
                     services={SERVICE: alone},
+                    jwks_file=tmp_path / "jwks.json",
                 ) as edge,
                 edge.client(admin) as rest,
                 open_channel(control_plane, token=manager) as direct,
