@@ -8,10 +8,15 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import update
 
+from control_plane.alerts.tables import AlertRow
+from control_plane.webhooks.tables import WebhookDeliveryRow
 from dfip.control_plane.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     audit_pb2,
     audit_service_pb2,
     audit_service_pb2_grpc,
@@ -22,6 +27,8 @@ from dfip.control_plane.v1 import (
     sighting_service_pb2_grpc,
     token_service_pb2,
     token_service_pb2_grpc,
+    webhook_service_pb2,
+    webhook_service_pb2_grpc,
 )
 from dfip.options.v1 import policy_pb2
 from service_runtime.method_policy import read_rules
@@ -47,7 +54,10 @@ class Walk:
             self.site.channel("manager")
         )
         self.admin: Any = admin_service_pb2_grpc.AdminServiceStub(admin)
+        self.alerts: Any = alert_service_pb2_grpc.AlertServiceStub(admin)
+        self.sightings: Any = sighting_service_pb2_grpc.SightingServiceStub(admin)
         self.tokens: Any = token_service_pb2_grpc.TokenServiceStub(admin)
+        self.webhooks: Any = webhook_service_pb2_grpc.WebhookServiceStub(admin)
         self.audit: Any = audit_service_pb2_grpc.AuditServiceStub(admin)
 
     async def entries(self, **wanted: Any) -> list[audit_pb2.AuditEntry]:
@@ -161,6 +171,153 @@ async def revoke_subject_tokens(walk: Walk) -> tuple[About, About]:
     return ("subject", "Somebody"), NOTHING
 
 
+async def alert_rule(walk: Walk) -> str:
+    request = alert_service_pb2.CreateAlertRuleRequest(name="errors", kind="worker_error")
+    return str((await walk.alerts.CreateAlertRule(request)).data.id)
+
+
+async def create_alert_rule(walk: Walk) -> tuple[About, About]:
+    return ("alert_rule", await alert_rule(walk)), NOTHING
+
+
+async def update_alert_rule(walk: Walk) -> tuple[About, About]:
+    rule_id = await alert_rule(walk)
+    await walk.alerts.UpdateAlertRule(
+        alert_service_pb2.UpdateAlertRuleRequest(rule_id=rule_id, name="worker errors")
+    )
+    return ("rule", rule_id), NOTHING
+
+
+async def delete_alert_rule(walk: Walk) -> tuple[About, About]:
+    rule_id = await alert_rule(walk)
+    await walk.alerts.DeleteAlertRule(alert_service_pb2.DeleteAlertRuleRequest(rule_id=rule_id))
+    return ("rule", rule_id), NOTHING
+
+
+async def watch_list(walk: Walk) -> str:
+    request = alert_service_pb2.CreateWatchListRequest(name="guests")
+    return str((await walk.alerts.CreateWatchList(request)).data.id)
+
+
+async def create_watch_list(walk: Walk) -> tuple[About, About]:
+    return ("watch_list", await watch_list(walk)), NOTHING
+
+
+async def update_watch_list(walk: Walk) -> tuple[About, About]:
+    list_id = await watch_list(walk)
+    await walk.alerts.UpdateWatchList(
+        alert_service_pb2.UpdateWatchListRequest(watch_list_id=list_id, name="visitors")
+    )
+    return ("watch_list", list_id), NOTHING
+
+
+async def delete_watch_list(walk: Walk) -> tuple[About, About]:
+    list_id = await watch_list(walk)
+    await walk.alerts.DeleteWatchList(
+        alert_service_pb2.DeleteWatchListRequest(watch_list_id=list_id)
+    )
+    return ("watch_list", list_id), NOTHING
+
+
+async def acknowledge_alert(walk: Walk) -> tuple[About, About]:
+    alert_id, rule_id = str(uuid.uuid4()), await alert_rule(walk)
+    async with walk.site.control_plane.database.write() as tx:
+        tx.session.add(
+            AlertRow(
+                id=alert_id,
+                rule_id=rule_id,
+                rule_name="errors",
+                kind="worker_error",
+                severity="warning",
+                camera_id=str(uuid.uuid4()),
+                zone="",
+                state="open",
+                raised_at=tx.now,
+                message="The worker has failed.",
+                details={},
+                acknowledged_by="",
+                note="",
+            )
+        )
+    await walk.alerts.AcknowledgeAlert(alert_service_pb2.AcknowledgeAlertRequest(alert_id=alert_id))
+    return ("alert", alert_id), NOTHING
+
+
+async def webhook(walk: Walk) -> str:
+    request = webhook_service_pb2.CreateWebhookRequest(
+        name="desk", url="https://receiver.localhost/hook", enabled=True
+    )
+    return str((await walk.webhooks.CreateWebhook(request)).data.id)
+
+
+async def create_webhook(walk: Walk) -> tuple[About, About]:
+    return ("webhook", await webhook(walk)), NOTHING
+
+
+def of_webhook(method: str, **fields: Any) -> Change:
+    async def change(walk: Walk) -> tuple[About, About]:
+        webhook_id = await webhook(walk)
+        message = getattr(webhook_service_pb2, f"{method}Request")
+        await getattr(walk.webhooks, method)(message(webhook_id=webhook_id, **fields))
+        return ("webhook", webhook_id), NOTHING
+
+    return change
+
+
+async def delivery_of_test(walk: Walk) -> tuple[str, str]:
+    webhook_id = await webhook(walk)
+    sent = await walk.webhooks.SendTest(webhook_service_pb2.SendTestRequest(webhook_id=webhook_id))
+    return webhook_id, str(sent.data.id)
+
+
+async def send_test(walk: Walk) -> tuple[About, About]:
+    webhook_id, _ = await delivery_of_test(walk)
+    return ("webhook", webhook_id), NOTHING
+
+
+async def replay_delivery(walk: Walk) -> tuple[About, About]:
+    webhook_id, delivery_id = await delivery_of_test(walk)
+    async with walk.site.control_plane.database.write() as tx:
+        await tx.session.execute(update(WebhookDeliveryRow).values(state="dead"))
+    await walk.webhooks.ReplayDelivery(
+        webhook_service_pb2.ReplayDeliveryRequest(webhook_id=webhook_id, delivery_id=delivery_id)
+    )
+    return ("delivery", delivery_id), ("webhook", webhook_id)
+
+
+async def merge_persons(walk: Walk) -> tuple[About, About]:
+    stays, goes = await walk.people.person("Ada"), await walk.people.person("Bert")
+    await walk.people.persons.MergePersons(
+        person_service_pb2.MergePersonsRequest(person_id=stays.id, other_person_id=goes.id)
+    )
+    return ("person", goes.id), NOTHING
+
+
+async def seen(walk: Walk) -> str:
+    reports = await Reports.open(walk.site)
+    sighting = report("unknown", face=vector(0, 1))
+    await reports.send(sighting)
+    return str(sighting.id)
+
+
+async def add_face_from_sighting(walk: Walk) -> tuple[About, About]:
+    person, sighting_id = await walk.people.person(), await seen(walk)
+    face = await walk.people.persons.AddFaceFromSighting(
+        person_service_pb2.AddFaceFromSightingRequest(person_id=person.id, sighting_id=sighting_id)
+    )
+    return ("face", face.data.id), ("person", person.id)
+
+
+async def label_sighting(walk: Walk) -> tuple[About, About]:
+    person, sighting_id = await walk.people.person(), await seen(walk)
+    await walk.sightings.LabelSighting(
+        sighting_service_pb2.LabelSightingRequest(
+            sighting_id=sighting_id, label="move", person_id=person.id
+        )
+    )
+    return ("sighting", sighting_id), NOTHING
+
+
 async def rotate_keys(walk: Walk) -> tuple[About, About]:
     await walk.admin.RotateKeys(admin_service_pb2.RotateKeysRequest(which="both"))
     return NOTHING, NOTHING
@@ -182,6 +339,22 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "PersonService/AddFace": ("face.add", add_face),
     "PersonService/DeleteFace": ("face.delete", delete_face),
     "AdminService/RotateKeys": ("keys.rotate", rotate_keys),
+    "AlertService/CreateAlertRule": ("alert_rule.create", create_alert_rule),
+    "AlertService/UpdateAlertRule": ("alert_rule.update", update_alert_rule),
+    "AlertService/DeleteAlertRule": ("alert_rule.delete", delete_alert_rule),
+    "AlertService/CreateWatchList": ("watch_list.create", create_watch_list),
+    "AlertService/UpdateWatchList": ("watch_list.update", update_watch_list),
+    "AlertService/DeleteWatchList": ("watch_list.delete", delete_watch_list),
+    "AlertService/AcknowledgeAlert": ("alert.acknowledge", acknowledge_alert),
+    "WebhookService/CreateWebhook": ("webhook.create", create_webhook),
+    "WebhookService/UpdateWebhook": ("webhook.update", of_webhook("UpdateWebhook", name="gate")),
+    "WebhookService/DeleteWebhook": ("webhook.delete", of_webhook("DeleteWebhook")),
+    "WebhookService/RotateSecret": ("secret.rotate", of_webhook("RotateSecret")),
+    "WebhookService/SendTest": ("test.send", send_test),
+    "WebhookService/ReplayDelivery": ("delivery.replay", replay_delivery),
+    "PersonService/MergePersons": ("persons.merge", merge_persons),
+    "PersonService/AddFaceFromSighting": ("face_from_sighting.add", add_face_from_sighting),
+    "SightingService/LabelSighting": ("sighting.label", label_sighting),
     "TokenService/IssueToken": ("token.issue", issue_token),
     "TokenService/RevokeToken": ("token.revoke", revoke_token),
     "TokenService/RevokeSubjectTokens": ("subject_tokens.revoke", revoke_subject_tokens),
