@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from cli.commands import audit, camera, keys, person, token
+from cli.commands import audit, camera, keys, person, token, webhooks
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
 from cli.commands.sightings import sightings
@@ -46,6 +46,7 @@ app.command()(doctor)
 app.add_typer(token.app, name="token")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -87,8 +87,18 @@ def only_one(
     things: Sequence[T],
     name_of: Callable[[T], str],
     id_of: Callable[[T], str],
+    *,
+    command: str = "",
 ) -> str:
     """Return the id of the one thing with exactly this name.
+
+    Args:
+        reference: the name.
+        noun: what to call such a thing.
+        things: all there are.
+        name_of: their name.
+        id_of: their id.
+        command: which command lists them, where it is not called like them.
 
     Raises:
         CommandFailed: none has this name, or several have.
@@ -96,7 +106,7 @@ def only_one(
     found = [id_of(thing) for thing in things if name_of(thing) == reference]
     if not found:
         raise CommandFailed(
-            f"No {noun} is called {reference!r}; `dfip {noun} list` shows them all.",
+            f"No {noun} is called {reference!r}; `dfip {command or noun} list` shows them all.",
             code=ExitCode.NOT_FOUND,
         )
     if len(found) > 1:
