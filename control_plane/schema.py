@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select
 
+import control_plane.alerts.tables
 import control_plane.audit.tables
 import control_plane.blobs.tables
 import control_plane.cameras.tables
@@ -24,6 +25,7 @@ import control_plane.people.tables
 import control_plane.runtime.tables
 import control_plane.sightings.tables
 import control_plane.telemetry.tables
+import control_plane.tokens.tables
 import control_plane.webhooks.tables  # noqa: F401 - each import registers its tables
 from control_plane.database import Database
 from control_plane.events.tables import FeedRow

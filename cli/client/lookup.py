@@ -88,25 +88,26 @@ def only_one(
     name_of: Callable[[T], str],
     id_of: Callable[[T], str],
     *,
-    command: str = "",
+    listing: str = "",
 ) -> str:
     """Return the id of the one thing with exactly this name.
 
     Args:
-        reference: the name.
-        noun: what to call such a thing.
-        things: all there are.
-        name_of: their name.
-        id_of: their id.
-        command: which command lists them, where it is not called like them.
+        reference: The name.
+        noun: What such a thing is called.
+        things: Where to look.
+        name_of: Returns the name of a thing.
+        id_of: Returns the id of a thing.
+        listing: The command that lists them, where it is not called after the noun.
 
     Raises:
         CommandFailed: none has this name, or several have.
     """
     found = [id_of(thing) for thing in things if name_of(thing) == reference]
     if not found:
+        command = listing or f"{noun} list"
         raise CommandFailed(
-            f"No {noun} is called {reference!r}; `dfip {command or noun} list` shows them all.",
+            f"No {noun} is called {reference!r}; `dfip {command}` shows them all.",
             code=ExitCode.NOT_FOUND,
         )
     if len(found) > 1:

@@ -227,7 +227,7 @@ async def _id_of(channel: grpc.aio.Channel, reference: str) -> str:
         await _all(channel),
         lambda w: w.name,
         lambda w: w.id,
-        command="webhooks",
+        listing="webhooks list",
     )
 
 

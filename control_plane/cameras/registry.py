@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.alerts.removal import remove_camera_alerts
 from control_plane.cameras.mapping import etag_of
 from control_plane.cameras.model import sort_key
 from control_plane.cameras.tables import CameraRow
@@ -26,6 +27,7 @@ from control_plane.runtime.tables import CameraRuntimeRow
 from control_plane.sightings.removal import remove_camera_sightings
 from control_plane.telemetry.store import remove_camera_sessions
 from control_plane.tokens.issuer import IssuedToken, TokenIssuer
+from control_plane.tokens.records import end_worker_token
 from dfip.options.v1 import policy_pb2
 from service_runtime.errors import Aborted, AlreadyExists, FailedPrecondition
 from service_runtime.identifiers import new_id
@@ -176,16 +178,18 @@ class CameraRegistry:
         return await self._database.transact(change_it)
 
     async def delete(self, camera_id: str) -> None:
-        """Remove a camera, its runtime, its sightings and, by and by, its telemetry.
+        """Remove a camera, its runtime, sightings and alerts and, by and by, its telemetry.
 
         Raises:
             NotFound: ``CAMERA_NOT_FOUND``.
         """
 
         async def remove(tx: Transaction) -> None:
-            row, _ = await _load_locked(tx, camera_id)
+            row, runtime = await _load_locked(tx, camera_id)
+            await end_worker_token(tx, runtime.token_id, lifetime_s=WORKER_TOKEN_S)
             await remove_camera_sightings(tx, camera_id)
             await remove_camera_sessions(tx, camera_id)
+            await remove_camera_alerts(tx, camera_id)
             await _append(tx, "camera.deleted", row)
             await tx.session.delete(row)
 

@@ -10,6 +10,7 @@ from control_plane.database import Transaction
 from control_plane.sightings.tables import (
     ErasedSightingRow,
     SightingCandidateRow,
+    SightingLabelRow,
     SightingRow,
     WorkerSessionRow,
 )
@@ -38,6 +39,9 @@ async def forget_person(tx: Transaction, person_id: str) -> RemovedSightings:
     tx.session.add_all(ErasedSightingRow(id=one, erased_at=tx.now) for one in removed.ids)
     mentions = SightingCandidateRow.person_id == person_id
     await tx.session.execute(delete(SightingCandidateRow).where(mentions))
+    await tx.session.execute(
+        delete(SightingLabelRow).where(SightingLabelRow.person_id == person_id)
+    )
     return removed
 
 
