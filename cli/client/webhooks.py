@@ -10,7 +10,7 @@ from cli.client.access import Access, connected
 from cli.client.lookup import camera_id_of, is_id, only_one
 from cli.client.times import full_time, short_time
 from cli.failures import CommandFailed, ExitCode
-from cli.output import Column, Output
+from cli.output import Column, Output, to_json
 from cli.talk import Talk
 from dfip.control_plane.v1 import webhook_pb2, webhook_service_pb2_grpc
 from dfip.control_plane.v1 import webhook_service_pb2 as pb
@@ -113,11 +113,13 @@ async def set_enabled(access: Access, output: Output, *, webhook: str, enabled: 
     output.record(answer.data, WEBHOOK)
 
 
-async def delete_webhook(access: Access, talk: Talk, *, webhook: str) -> None:
+async def delete_webhook(access: Access, output: Output, talk: Talk, *, webhook: str) -> None:
     """Remove a webhook and its deliveries."""
     async with connected(access) as channel:
         request = pb.DeleteWebhookRequest(webhook_id=await _id_of(channel, webhook))
-        await _stub(channel).DeleteWebhook(request)
+        answer = await _stub(channel).DeleteWebhook(request)
+    if output.as_json:
+        output.text("", to_json(answer))
     talk.say(f"{webhook} is removed.")
 
 

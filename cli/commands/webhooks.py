@@ -187,18 +187,22 @@ def disable(
 @app.command()
 def delete(
     webhook: Webhook,
+    *,
     yes: Yes = False,
     server: Server = None,
     token_file: TokenFile = None,
+    as_json: AsJson = False,
+    form: OutputForm = None,
 ) -> None:
     """Remove a webhook and its deliveries."""
     from cli.client.access import find_access
     from cli.client.webhooks import delete_webhook
+    from cli.output import Output
     from cli.talk import Talk
 
     access = find_access(server, token_file)
     confirmed(f"Remove the webhook {webhook} and its deliveries?", yes=yes)
-    run(delete_webhook(access, Talk(), webhook=webhook))
+    run(delete_webhook(access, Output(as_json=as_json, form=form), Talk(), webhook=webhook))
 
 
 @app.command("test")

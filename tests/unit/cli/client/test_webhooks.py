@@ -64,7 +64,7 @@ async def test_a_webhook_is_made_tried_looked_at_and_removed(
         assert capsys.readouterr().out.split("\t")[4:6] == ["camera.*", url]
         await webhooks.show_webhook(access, PIPED, webhook=json.loads(made)["id"])
         assert "whsec_" not in capsys.readouterr().out
-        await webhooks.delete_webhook(access, Talk(), webhook="pager")
+        await webhooks.delete_webhook(access, PIPED, Talk(), webhook="pager")
         with pytest.raises(
             CommandFailed, match="No webhook is called 'pager'; `dfip webhooks list`"
         ) as gone:
