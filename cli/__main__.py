@@ -15,6 +15,7 @@ from cli.commands import (
     alerts,
     audit,
     camera,
+    certs,
     keys,
     person,
     token,
@@ -63,6 +64,7 @@ app.add_typer(watch_lists.app, name="watch-lists")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(certs.app, name="certs")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

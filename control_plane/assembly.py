@@ -166,13 +166,18 @@ class ControlPlane:
         self._resolver = SystemResolver()
         self._webhooks = WebhookStore(self.database, WebhookSeals(self._vault))
         self._fan_out = FanOut(self.database, clock, self._webhooks.changed)
+        transport = settings.transport()
         self._index = open_channel(
             settings.index_target,
             token=FileToken(settings.tokens_dir / OWN_TOKEN_FILE),
+            transport=transport,
+            peer="identity_index",
             max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
         )
         self._server = Server(
             room=ROOM,
+            transport=transport,
+            peers=("camera_manager", "edge", "identity_index", "vision_worker"),
             listen=settings.listen,
             bindings=self._bindings(),
             verifier=TokenVerifier(
