@@ -70,6 +70,7 @@ from control_plane.telemetry.servicer import TelemetryServicer
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tokens.bootstrap import TokenBootstrap
 from control_plane.tokens.issuer import TokenIssuer
+from control_plane.tokens.publication import RevocationPublication
 from control_plane.tokens.servicer import TokenServicer
 from control_plane.tokens.signing_file import SigningFile, SigningKeyError
 from control_plane.webhooks.courier import Courier
@@ -152,6 +153,7 @@ class ControlPlane:
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
+        self._revocations = RevocationPublication(self.database, self.feed, settings.jwks_file)
         self._occupancy = OccupancyWatch(self.database, self.feed)
         self._telemetry_line = GroupCommit(self.database, clock, occupancy=self._occupancy)
         self._judge = AlertJudge(self.database, clock)
@@ -177,6 +179,7 @@ class ControlPlane:
                 settings.jwks_file,
                 clock,
                 audiences=(AUDIENCE, CONTROL_PLANE_AUDIENCE),
+                heeds_replaced=False,
                 provider=settings.identity_provider(),
             ),
             clock=clock,
@@ -226,6 +229,7 @@ class ControlPlane:
             lifecycle.stack.push_async_callback(self.database.close)
             await migrate(self.database)
             await self._keys.open()
+            await self._revocations.publish()
         except DatabaseUnavailable as error:
             raise StartError(
                 "cannot connect to the database of DFIP_DATABASE_URL; check that the server runs,"
@@ -265,6 +269,7 @@ class ControlPlane:
             ("retention", self.retention.run),
             ("keys", self._keys.run),
             ("audit-refusals", self._trail.run),
+            ("revocations", self._revocations.run),
             ("webhook-fan-out", self._fan_out.run),
             ("webhook-courier", courier.run),
         ):
@@ -427,7 +432,12 @@ class ControlPlane:
                 token_service_pb2,
                 token_service_pb2_grpc,
                 TokenServicer(
-                    issuer=self._issuer, database=self.database, signing=self._signing_keys
+                    issuer=self._issuer,
+                    database=self.database,
+                    publication=self._revocations,
+                    bootstrap=self._tokens,
+                    clock=self._clock,
+                    signing=self._signing_keys,
                 ),
             ),
             Binding.of(

@@ -16,6 +16,7 @@ from control_plane.settings import Settings
 from control_plane.sightings.removal import forget_erased, remove_older_than
 from control_plane.telemetry.model import OLDEST
 from control_plane.telemetry.store import TelemetryStore
+from control_plane.tokens.records import TokenRecords
 from control_plane.webhooks.removal import forget_old_secrets, remove_old_deliveries
 from service_runtime.clock import Clock
 from service_runtime.structured_logging import get_logger
@@ -72,6 +73,7 @@ class Retention:
         await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
         async with self._database.write() as tx:
             await forget_erased(tx, now - _ERASED_SIGHTINGS)
+        await TokenRecords(self._database).remove_old()
         alerts = await self._remove_alerts()
         await forget_old_secrets(self._database, now)
         deliveries = await remove_old_deliveries(

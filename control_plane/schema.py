@@ -25,6 +25,7 @@ import control_plane.people.tables
 import control_plane.runtime.tables
 import control_plane.sightings.tables
 import control_plane.telemetry.tables
+import control_plane.tokens.tables
 import control_plane.webhooks.tables  # noqa: F401 - each import registers its tables
 from control_plane.database import Database
 from control_plane.events.tables import FeedRow

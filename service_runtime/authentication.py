@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from service_runtime.clock import Clock
 from service_runtime.errors import PermissionDenied, Unauthenticated
 from service_runtime.identity_provider import IdentityProvider
 from service_runtime.key_sets import KeySet
+from service_runtime.revocations import FILE_NAME, RevocationFile
 
 ISSUER = "dfip"
 AUDIENCE = "dfip"
@@ -36,6 +37,7 @@ _LONGEST_SUBJECT = 200
 LEEWAY_S = 5  # clocks of one site differ by less
 
 Role = policy_pb2.Role
+_LIMITABLE = frozenset({policy_pb2.ROLE_VIEWER, policy_pb2.ROLE_OPERATOR})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class Caller:
     epoch: int | None
     token_id: str
     expires_at: datetime
+    issued_at: datetime | None = None
+    cameras: frozenset[str] | None = None  # what a person's token is limited to; None for all
     issuer: str = ISSUER
 
     @property
@@ -103,6 +107,8 @@ class TokenVerifier:
         clock: Tells whether a token has expired.
         audiences: Whom a token of the site must be for, one of them.
         provider: Whose tokens are taken beside the site's.
+        heeds_replaced: Refuse the tokens of workers that were replaced. The control plane lets
+            them in, to tell them so.
     """
 
     def __init__(
@@ -111,6 +117,7 @@ class TokenVerifier:
         clock: Clock,
         *,
         audiences: Sequence[str] = (AUDIENCE,),
+        heeds_replaced: bool = True,
         provider: IdentityProvider | None = None,
     ) -> None:
         self._clock = clock
@@ -120,9 +127,44 @@ class TokenVerifier:
         self._keys_of_provider = (
             None if provider is None else KeySet(provider.jwks_file, provider.algorithm)
         )
+        self._revoked = RevocationFile(jwks_file.with_name(FILE_NAME))
+        self._heeds_replaced = heeds_replaced
 
     def verify(self, token: str) -> Caller:
         """Return whom the token names.
+
+        Raises:
+            Unauthenticated: It is malformed, of another site, expired, revoked, or signed by nobody
+                we know.
+            Unavailable: The site's keys cannot be read yet.
+        """
+        caller = self._verified(token)
+        self.require_standing(caller)
+        return caller
+
+    def require_standing(self, caller: Caller, *, outlives_time: bool = False) -> None:
+        """Let a caller pass whose token still holds; streams ask again and again.
+
+        Raises:
+            Unauthenticated: ``TOKEN_EXPIRED``, unless it ``outlives_time``, or ``TOKEN_REVOKED``.
+        """
+        is_over = self._clock.now() >= caller.expires_at + timedelta(seconds=LEEWAY_S)
+        if is_over and not outlives_time:
+            raise Unauthenticated("TOKEN_EXPIRED", "The token has expired; ask for a new one.")
+        issued_at = caller.issued_at.timestamp() if caller.issued_at is not None else 0
+        revoked = self._revoked.current()
+        if revoked.names(token_id=caller.token_id, subject=caller.subject, issued_at=issued_at) or (
+            self._heeds_replaced
+            and revoked.replaces(
+                token_id=caller.token_id, camera_id=caller.camera_id, epoch=caller.epoch
+            )
+        ):
+            raise Unauthenticated(
+                "TOKEN_REVOKED", "The token was revoked; ask an administrator for a new one."
+            )
+
+    def _verified(self, token: str) -> Caller:
+        """Return whom the token names, whether it was revoked or not.
 
         Raises:
             Unauthenticated: It is malformed, of another site, expired, or signed by nobody we know.
@@ -185,6 +227,8 @@ class TokenVerifier:
             epoch=epoch,
             token_id=str(claims["jti"]),
             expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
+            issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
+            cameras=_cameras(claims),
         )
 
     def _caller_of_provider(self, token: str, header: dict[str, Any], key_id: str) -> Caller:
@@ -209,6 +253,7 @@ class TokenVerifier:
             epoch=None,
             token_id=f"idp:{token_id}",
             expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
+            issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
             issuer=provider.issuer,
         )
 
@@ -217,6 +262,21 @@ def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError("no time")
     return float(value)
+
+
+def _cameras(claims: dict[str, Any]) -> frozenset[str] | None:
+    """Return the cameras that a token is limited to; a limit that cannot be read is none of ours.
+
+    Raises:
+        ValueError: It is no list of texts, or a role has it that cannot be limited.
+    """
+    if "cameras" not in claims:
+        return None
+    cameras = claims["cameras"]
+    is_list = isinstance(cameras, list) and all(isinstance(one, str) for one in cameras)
+    if not is_list or role_from_name(str(claims["role"])) not in _LIMITABLE:
+        raise ValueError("cameras")
+    return frozenset(cameras)
 
 
 def _invalid() -> Unauthenticated:

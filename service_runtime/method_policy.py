@@ -32,6 +32,7 @@ class MethodRule:
     descriptor: MethodDescriptor
     admitted: frozenset[int]
     audit: policy_pb2.Audit
+    camera_scoped: bool
 
 
 def read_rules(services: Iterable[ServiceDescriptor]) -> dict[str, MethodRule]:
@@ -76,5 +77,9 @@ def _read(method: MethodDescriptor) -> MethodRule:
         *(_ADMITS.get(role, frozenset({role})) for role in roles)
     )
     return MethodRule(
-        path=method_path(method), descriptor=method, admitted=admitted, audit=policy.audit
+        path=method_path(method),
+        descriptor=method,
+        admitted=admitted,
+        audit=policy.audit,
+        camera_scoped=policy.camera_scoped,
     )

@@ -4,6 +4,7 @@ Bounded in calls, message sizes and metadata; with health, optional reflection a
 chain. It does not start when a contract leaves open who may call one of its RPCs.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,6 +20,7 @@ from service_runtime.authentication import TokenVerifier
 from service_runtime.clock import Clock
 from service_runtime.interceptors.chain import InterceptorChain
 from service_runtime.interceptors.quota import CallQuota
+from service_runtime.interceptors.standing import StandingWatch
 from service_runtime.limits import (
     DEFAULT_MAX_MESSAGE_BYTES,
     KEEPALIVE_MS,
@@ -90,6 +92,8 @@ class Server:
         self._max_concurrent_rpcs = max_concurrent_rpcs
         self._max_message_bytes = max_message_bytes
         self._trail: AuditTrail = trail or LoggedTrail()
+        self._standing = StandingWatch(verifier)
+        self._watching: asyncio.Task[None] | None = None
         self._health = health.aio.HealthServicer()
         self._server: Any = None
         self._address = ""
@@ -115,6 +119,7 @@ class Server:
                     verifier=self._verifier,
                     quota=CallQuota(self._max_concurrent_rpcs),
                     trail=self._trail,
+                    standing=self._standing,
                 )
             ],
             options=self._options(),
@@ -131,6 +136,7 @@ class Server:
         await self.set_serving(serving=False)
         await server.start()
         self._server = server
+        self._watching = asyncio.create_task(self._standing.run(), name="token-standing")
 
     async def set_serving(self, serving: bool) -> None:
         """Tell health checks whether this service does its work."""
@@ -145,6 +151,10 @@ class Server:
             await self._health.enter_graceful_shutdown()
             await self._server.stop(grace_s)
             self._server = None
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
 
     def _bind(self, server: Any) -> str:  # noqa: ANN401 grpc carries no types
         try:

@@ -27,6 +27,7 @@ from control_plane.runtime.tables import CameraRuntimeRow
 from control_plane.sightings.removal import remove_camera_sightings
 from control_plane.telemetry.store import remove_camera_sessions
 from control_plane.tokens.issuer import IssuedToken, TokenIssuer
+from control_plane.tokens.records import end_worker_token
 from dfip.options.v1 import policy_pb2
 from service_runtime.errors import Aborted, AlreadyExists, FailedPrecondition
 from service_runtime.identifiers import new_id
@@ -184,7 +185,8 @@ class CameraRegistry:
         """
 
         async def remove(tx: Transaction) -> None:
-            row, _ = await _load_locked(tx, camera_id)
+            row, runtime = await _load_locked(tx, camera_id)
+            await end_worker_token(tx, runtime.token_id, lifetime_s=WORKER_TOKEN_S)
             await remove_camera_sightings(tx, camera_id)
             await remove_camera_sessions(tx, camera_id)
             await remove_camera_alerts(tx, camera_id)

@@ -8,6 +8,7 @@ from typing import Final
 
 INTERNAL_PREFIX: Final = "internal."
 EPOCH_ISSUED: Final = "internal.epoch_issued"
+TOKENS_REVOKED: Final = "internal.tokens_revoked"
 RETRY_REQUESTED: Final = "internal.retry_requested"
 ALERT_RULES_CHANGED: Final = "internal.alert_rules_changed"
 OCCUPANCY_CHANGED: Final = "internal.occupancy_changed"

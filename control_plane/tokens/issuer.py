@@ -103,6 +103,7 @@ class TokenIssuer:
         lifetime_s: float,
         camera_id: str | None = None,
         epoch: int | None = None,
+        cameras: Sequence[str] = (),
         audience: str = AUDIENCE,
     ) -> IssuedToken:
         """Mint a token.
@@ -113,6 +114,7 @@ class TokenIssuer:
             lifetime_s: Seconds until it ends.
             camera_id: The one camera of a worker's token.
             epoch: The epoch of a worker's token.
+            cameras: What a person's token is limited to; without any, it is not.
             audience: Which services take it; all of the site by default.
         """
         now = self._clock.now()
@@ -131,6 +133,8 @@ class TokenIssuer:
             claims["camera_id"] = camera_id
         if epoch is not None:
             claims["epoch"] = epoch
+        if cameras:
+            claims["cameras"] = list(cameras)
         token = jwt.encode(
             claims, self._signing_key().private, algorithm=ALGORITHM, headers={"kid": self.key_id}
         )

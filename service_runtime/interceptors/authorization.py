@@ -25,7 +25,8 @@ def authorize(path: str, caller: Caller, rules: Mapping[str, MethodRule]) -> Non
     """Let a caller's role in, or not.
 
     Raises:
-        PermissionDenied: The caller's role may not call this RPC.
+        PermissionDenied: The caller's role may not call this RPC, or its token is limited to
+            cameras and the RPC does not keep to them.
     """
     if path.startswith(_ANY_CALLER_PREFIX):
         return
@@ -35,6 +36,12 @@ def authorize(path: str, caller: Caller, rules: Mapping[str, MethodRule]) -> Non
             "ROLE_NOT_ALLOWED",
             f"The role {role_name(caller.role)} may not do this; ask an administrator.",
             role=role_name(caller.role),
+        )
+    if caller.cameras is not None and not rule.camera_scoped:
+        raise PermissionDenied(
+            "TOKEN_LIMITED_TO_CAMERAS",
+            "This token is limited to some cameras, and this is about more than those; ask an"
+            " administrator for another token.",
         )
 
 

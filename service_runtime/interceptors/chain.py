@@ -33,6 +33,7 @@ from service_runtime.interceptors.authorization import authenticate, authorize
 from service_runtime.interceptors.errors import abort, status_of
 from service_runtime.interceptors.quota import CallQuota
 from service_runtime.interceptors.request_id import REQUEST_ID_KEY, request_id_of
+from service_runtime.interceptors.standing import StandingWatch
 from service_runtime.interceptors.validation import telling_unreadable, validate_request
 from service_runtime.method_policy import MethodRule
 from service_runtime.metrics import RPC_SECONDS, RPC_STREAMS, RPC_TOTAL
@@ -68,12 +69,14 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         verifier: TokenVerifier,
         quota: CallQuota,
         trail: AuditTrail,
+        standing: StandingWatch,
     ) -> None:
         self._room = room
         self._rules = rules
         self._verifier = verifier
         self._quota = quota
         self._trail = trail
+        self._standing = standing
 
     async def intercept_service(
         self,
@@ -138,7 +141,8 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             gauge = RPC_STREAMS.labels(call.service, call.method)
             with gauge.track_inprogress():
                 async with self._guarded(call, context):
-                    with self._quota.hold(self._admit(call)):
+                    caller = self._admit(call)
+                    with self._quota.hold(caller):
                         sound = _sound(request)
                         audited = self._audited(call, sound)
                         responses: Any = handler(sound, context)
@@ -146,12 +150,25 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                             await responses  # gRPC's own health service writes to the context
                             return
                         async with contextlib.aclosing(responses):
-                            async for response in responses:
+                            async for response in self._while_it_holds(caller, responses):
                                 if audited is not None and not audited.written:
                                     await self._leave_trace(call, audited)
                                 yield response
 
         return answer
+
+    async def _while_it_holds(
+        self, caller: Caller | None, responses: AsyncIterator[Any]
+    ) -> AsyncIterator[Any]:
+        """Pass on what a handler yields while the caller's token holds."""
+        if caller is None:
+            async for response in responses:
+                yield response
+            return
+        with self._standing.hold(caller) as stream:
+            async with contextlib.aclosing(stream.guard(responses)) as guarded:
+                async for response in guarded:
+                    yield response
 
     def _admit(self, call: _Call) -> Caller | None:
         """Return who calls, and may; None for health checks."""

@@ -1,5 +1,7 @@
 """A site with alerts: people, cameras whose workers report, rules, and what they raised."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,3 +70,11 @@ class AlertSite:
         await self.judged()
         await self.judge.judge_time()
         return await self.listed()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let others run until something is so."""
+    while True:
+        if is_so():
+            return
+        await asyncio.sleep(0)

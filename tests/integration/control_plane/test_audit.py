@@ -144,8 +144,21 @@ async def delete_face(walk: Walk) -> tuple[About, About]:
 
 
 async def issue_token(walk: Walk) -> tuple[About, About]:
-    await walk.tokens.IssueToken(token_service_pb2.IssueTokenRequest(role="viewer"))
-    return NOTHING, NOTHING
+    request = token_service_pb2.IssueTokenRequest(role="viewer")
+    issued = await walk.tokens.IssueToken(request)
+    return ("token", issued.data.id), NOTHING
+
+
+async def revoke_token(walk: Walk) -> tuple[About, About]:
+    request = token_service_pb2.RevokeTokenRequest(token_id="some-id")
+    await walk.tokens.RevokeToken(request)
+    return ("token", "some-id"), NOTHING
+
+
+async def revoke_subject_tokens(walk: Walk) -> tuple[About, About]:
+    request = token_service_pb2.RevokeSubjectTokensRequest(subject="Somebody")
+    await walk.tokens.RevokeSubjectTokens(request)
+    return ("subject", "Somebody"), NOTHING
 
 
 async def rotate_keys(walk: Walk) -> tuple[About, About]:
@@ -170,6 +183,8 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "PersonService/DeleteFace": ("face.delete", delete_face),
     "AdminService/RotateKeys": ("keys.rotate", rotate_keys),
     "TokenService/IssueToken": ("token.issue", issue_token),
+    "TokenService/RevokeToken": ("token.revoke", revoke_token),
+    "TokenService/RevokeSubjectTokens": ("subject_tokens.revoke", revoke_subject_tokens),
 }
 
 

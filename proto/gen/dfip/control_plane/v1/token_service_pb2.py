@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/token_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x01\n\x11IssueTokenRequest\x12\x34\n\x04role\x18\x01 \x01(\tB&\xbaH#r!R\x06viewerR\x08operatorR\x05\x61\x64minR\x06worker\x12\x1b\n\tcamera_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x07subject\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\nlifetime_s\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\x80\xe7\x84\x0f\"h\n\x12IssueTokenResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x30\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\".dfip.control_plane.v1.IssuedToken\"_\n\x0bIssuedToken\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04role\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x8e\x01\n\x0cTokenService\x12~\n\nIssueToken\x12(.dfip.control_plane.v1.IssueTokenRequest\x1a).dfip.control_plane.v1.IssueTokenResponse\"\x1b\xaa\xbb\x18\x05\n\x01\x03\x18\x02\x82\xd3\xe4\x93\x02\x0c\"\x07/tokens:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/token_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x01\n\x11IssueTokenRequest\x12\x34\n\x04role\x18\x01 \x01(\tB&\xbaH#r!R\x06viewerR\x08operatorR\x05\x61\x64minR\x06worker\x12\x1b\n\tcamera_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x19\n\x07subject\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x1e\n\nlifetime_s\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\x80\xe7\x84\x0f\x12 \n\x07\x63\x61meras\x18\x05 \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x32\"\x05r\x03\x18\x80\x08\"h\n\x12IssueTokenResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x30\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\".dfip.control_plane.v1.IssuedToken\"k\n\x0bIssuedToken\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04role\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02id\x18\x04 \x01(\t\"\xb3\x01\n\x11ListTokensRequest\x12\x19\n\x07subject\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x36\n\x04role\x18\x02 \x01(\tB(\xbaH%r#R\x00R\x06viewerR\x08operatorR\x05\x61\x64minR\x06worker\x12\x10\n\x08in_force\x18\x03 \x01(\x08\x12\x1b\n\tpage_size\x18\x04 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"\x81\x01\n\x12ListTokensResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x30\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32\".dfip.control_plane.v1.TokenRecord\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\x92\x02\n\x0bTokenRecord\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x11\n\tcamera_id\x18\x04 \x01(\t\x12\x0f\n\x07\x63\x61meras\x18\x05 \x03(\t\x12\x11\n\tissued_by\x18\x06 \x01(\t\x12-\n\tissued_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nrevoked_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrevoked_by\x18\n \x01(\t\"2\n\x12RevokeTokenRequest\x12\x1c\n\x08token_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"7\n\x13RevokeTokenResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\"9\n\x1aRevokeSubjectTokensRequest\x12\x1b\n\x07subject\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"?\n\x1bRevokeSubjectTokensResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t2\xcd\x04\n\x0cTokenService\x12~\n\nIssueToken\x12(.dfip.control_plane.v1.IssueTokenRequest\x1a).dfip.control_plane.v1.IssueTokenResponse\"\x1b\xaa\xbb\x18\x05\n\x01\x03\x18\x02\x82\xd3\xe4\x93\x02\x0c\"\x07/tokens:\x01*\x12~\n\nListTokens\x12(.dfip.control_plane.v1.ListTokensRequest\x1a).dfip.control_plane.v1.ListTokensResponse\"\x1b\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\t\x12\x07/tokens\x12\x96\x01\n\x0bRevokeToken\x12).dfip.control_plane.v1.RevokeTokenRequest\x1a*.dfip.control_plane.v1.RevokeTokenResponse\"0\x90\x02\x02\xaa\xbb\x18\x05\n\x01\x03\x18\x02\x82\xd3\xe4\x93\x02\x1e\"\x19/tokens/{token_id}:revoke:\x01*\x12\xa3\x01\n\x13RevokeSubjectTokens\x12\x31.dfip.control_plane.v1.RevokeSubjectTokensRequest\x1a\x32.dfip.control_plane.v1.RevokeSubjectTokensResponse\"%\x90\x02\x02\xaa\xbb\x18\x05\n\x01\x03\x18\x02\x82\xd3\xe4\x93\x02\x13\"\x0e/tokens:revoke:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,16 +43,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ISSUETOKENREQUEST'].fields_by_name['subject']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_ISSUETOKENREQUEST'].fields_by_name['lifetime_s']._loaded_options = None
   _globals['_ISSUETOKENREQUEST'].fields_by_name['lifetime_s']._serialized_options = b'\272H\007*\005\030\200\347\204\017'
+  _globals['_ISSUETOKENREQUEST'].fields_by_name['cameras']._loaded_options = None
+  _globals['_ISSUETOKENREQUEST'].fields_by_name['cameras']._serialized_options = b'\272H\014\222\001\t\0202\"\005r\003\030\200\010'
   _globals['_ISSUEDTOKEN'].fields_by_name['token']._loaded_options = None
   _globals['_ISSUEDTOKEN'].fields_by_name['token']._serialized_options = b'\200\001\001'
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['subject']._loaded_options = None
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['subject']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['role']._serialized_options = b'\272H%r#R\000R\006viewerR\010operatorR\005adminR\006worker'
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\005*\003\030\350\007'
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTTOKENSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\020'
+  _globals['_REVOKETOKENREQUEST'].fields_by_name['token_id']._loaded_options = None
+  _globals['_REVOKETOKENREQUEST'].fields_by_name['token_id']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
+  _globals['_REVOKESUBJECTTOKENSREQUEST'].fields_by_name['subject']._loaded_options = None
+  _globals['_REVOKESUBJECTTOKENSREQUEST'].fields_by_name['subject']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_TOKENSERVICE'].methods_by_name['IssueToken']._loaded_options = None
   _globals['_TOKENSERVICE'].methods_by_name['IssueToken']._serialized_options = b'\252\273\030\005\n\001\003\030\002\202\323\344\223\002\014\"\007/tokens:\001*'
+  _globals['_TOKENSERVICE'].methods_by_name['ListTokens']._loaded_options = None
+  _globals['_TOKENSERVICE'].methods_by_name['ListTokens']._serialized_options = b'\220\002\001\252\273\030\005\n\001\003\030\001\202\323\344\223\002\t\022\007/tokens'
+  _globals['_TOKENSERVICE'].methods_by_name['RevokeToken']._loaded_options = None
+  _globals['_TOKENSERVICE'].methods_by_name['RevokeToken']._serialized_options = b'\220\002\002\252\273\030\005\n\001\003\030\002\202\323\344\223\002\036\"\031/tokens/{token_id}:revoke:\001*'
+  _globals['_TOKENSERVICE'].methods_by_name['RevokeSubjectTokens']._loaded_options = None
+  _globals['_TOKENSERVICE'].methods_by_name['RevokeSubjectTokens']._serialized_options = b'\220\002\002\252\273\030\005\n\001\003\030\002\202\323\344\223\002\023\"\016/tokens:revoke:\001*'
   _globals['_ISSUETOKENREQUEST']._serialized_start=191
-  _globals['_ISSUETOKENREQUEST']._serialized_end=352
-  _globals['_ISSUETOKENRESPONSE']._serialized_start=354
-  _globals['_ISSUETOKENRESPONSE']._serialized_end=458
-  _globals['_ISSUEDTOKEN']._serialized_start=460
-  _globals['_ISSUEDTOKEN']._serialized_end=555
-  _globals['_TOKENSERVICE']._serialized_start=558
-  _globals['_TOKENSERVICE']._serialized_end=700
+  _globals['_ISSUETOKENREQUEST']._serialized_end=386
+  _globals['_ISSUETOKENRESPONSE']._serialized_start=388
+  _globals['_ISSUETOKENRESPONSE']._serialized_end=492
+  _globals['_ISSUEDTOKEN']._serialized_start=494
+  _globals['_ISSUEDTOKEN']._serialized_end=601
+  _globals['_LISTTOKENSREQUEST']._serialized_start=604
+  _globals['_LISTTOKENSREQUEST']._serialized_end=783
+  _globals['_LISTTOKENSRESPONSE']._serialized_start=786
+  _globals['_LISTTOKENSRESPONSE']._serialized_end=915
+  _globals['_TOKENRECORD']._serialized_start=918
+  _globals['_TOKENRECORD']._serialized_end=1192
+  _globals['_REVOKETOKENREQUEST']._serialized_start=1194
+  _globals['_REVOKETOKENREQUEST']._serialized_end=1244
+  _globals['_REVOKETOKENRESPONSE']._serialized_start=1246
+  _globals['_REVOKETOKENRESPONSE']._serialized_end=1301
+  _globals['_REVOKESUBJECTTOKENSREQUEST']._serialized_start=1303
+  _globals['_REVOKESUBJECTTOKENSREQUEST']._serialized_end=1360
+  _globals['_REVOKESUBJECTTOKENSRESPONSE']._serialized_start=1362
+  _globals['_REVOKESUBJECTTOKENSRESPONSE']._serialized_end=1425
+  _globals['_TOKENSERVICE']._serialized_start=1428
+  _globals['_TOKENSERVICE']._serialized_end=2017
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TokenServiceStub:
-    """Makes tokens. The control plane alone can.
+    """Makes tokens, and ends them. The control plane alone can.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,51 @@ class TokenServiceStub:
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueTokenRequest.SerializeToString,
                 response_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueTokenResponse.FromString,
                 _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/dfip.control_plane.v1.TokenService/ListTokens',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.ListTokensRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.ListTokensResponse.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/dfip.control_plane.v1.TokenService/RevokeToken',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeTokenRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeTokenResponse.FromString,
+                _registered_method=True)
+        self.RevokeSubjectTokens = channel.unary_unary(
+                '/dfip.control_plane.v1.TokenService/RevokeSubjectTokens',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensResponse.FromString,
+                _registered_method=True)
 
 
 class TokenServiceServicer:
-    """Makes tokens. The control plane alone can.
+    """Makes tokens, and ends them. The control plane alone can.
     """
 
     def IssueToken(self, request, context):
         """Makes a token for a person or for somebody's own worker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTokens(self, request, context):
+        """Lists the tokens that were made here, newest first, without their text.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """Ends a token before its time, whoever made it: here at once, in the other services within
+        seconds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSubjectTokens(self, request, context):
+        """Ends every token of a subject that was issued before now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +98,21 @@ def add_TokenServiceServicer_to_server(servicer, server):
                     request_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueTokenRequest.FromString,
                     response_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueTokenResponse.SerializeToString,
             ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.ListTokensRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.ListTokensResponse.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeTokenRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'RevokeSubjectTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSubjectTokens,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'dfip.control_plane.v1.TokenService', rpc_method_handlers)
@@ -70,7 +122,7 @@ def add_TokenServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TokenService:
-    """Makes tokens. The control plane alone can.
+    """Makes tokens, and ends them. The control plane alone can.
     """
 
     @staticmethod
@@ -90,6 +142,87 @@ class TokenService:
             '/dfip.control_plane.v1.TokenService/IssueToken',
             dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueTokenRequest.SerializeToString,
             dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.TokenService/ListTokens',
+            dfip_dot_control__plane_dot_v1_dot_token__service__pb2.ListTokensRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_token__service__pb2.ListTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.TokenService/RevokeToken',
+            dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeTokenRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSubjectTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.TokenService/RevokeSubjectTokens',
+            dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

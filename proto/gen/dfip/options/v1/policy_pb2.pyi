@@ -41,11 +41,13 @@ POLICY_FIELD_NUMBER: _ClassVar[int]
 policy: _descriptor.FieldDescriptor
 
 class MethodPolicy(_message.Message):
-    __slots__ = ("roles", "grpc_only", "audit")
+    __slots__ = ("roles", "grpc_only", "audit", "camera_scoped")
     ROLES_FIELD_NUMBER: _ClassVar[int]
     GRPC_ONLY_FIELD_NUMBER: _ClassVar[int]
     AUDIT_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_SCOPED_FIELD_NUMBER: _ClassVar[int]
     roles: _containers.RepeatedScalarFieldContainer[Role]
     grpc_only: bool
     audit: Audit
-    def __init__(self, roles: _Optional[_Iterable[_Union[Role, str]]] = ..., grpc_only: _Optional[bool] = ..., audit: _Optional[_Union[Audit, str]] = ...) -> None: ...
+    camera_scoped: bool
+    def __init__(self, roles: _Optional[_Iterable[_Union[Role, str]]] = ..., grpc_only: _Optional[bool] = ..., audit: _Optional[_Union[Audit, str]] = ..., camera_scoped: _Optional[bool] = ...) -> None: ...
