@@ -45,7 +45,8 @@ def drop_an_event_at_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     real = ChangeFeed.subscribe
 
     def subscribe(self: ChangeFeed, after: ResumeToken | None = None, **asked: Any) -> Any:
-        if after is not None and self._tail._read_to > after.sequence:
+        # not the last one: that would show as silence, which takes longer to find
+        if after is not None and self._tail._read_to > after.sequence + 1:
             after = ResumeToken(feed_id=after.feed_id, sequence=after.sequence + 1)
         return real(self, after, **asked)
 

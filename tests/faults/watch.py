@@ -30,11 +30,11 @@ from dfip.control_plane.v1 import control_plane_service_pb2 as pb
 from dfip.control_plane.v1 import event_service_pb2 as events_pb
 from dfip.control_plane.v1.control_plane_service_pb2_grpc import ControlPlaneServiceStub
 from dfip.control_plane.v1.event_service_pb2_grpc import EventServiceStub
-from service_runtime.clients import FileToken, open_channel
+from service_runtime.clients import FileToken, StaticToken, open_channel
 from service_runtime.errors import ResourceExhausted, Unavailable
 from service_runtime.resume_tokens import ResumeToken
 from tests.faults.row import Figures, Row, inject, names
-from tests.faults.watch_world import RTSP, WatchWorld
+from tests.faults.watch_world import PATIENCE_S, RTSP, WatchWorld
 from tests.support.control_plane import running_control_plane
 from tests.support.postgres import PostgresSite, postgres_server
 from tests.support.refusals import refused
@@ -171,8 +171,8 @@ async def checkpoint_that_overtakes(world: World) -> None:
     created = [number for number, kind in world.history if kind == "camera.created"]
     end = created[-1]
     async with asyncio.timeout(20):
-        while not seen or seen[-1] < end:  # noqa: ASYNC110 - the reader has no other way to tell
-            await asyncio.sleep(0)
+        while not seen or seen[-1] < end:
+            await world.clock.advance(KEEP_ALIVE_S)
     call.cancel()
     await asyncio.wait({reading})
     assert last in world.ids
@@ -276,6 +276,29 @@ async def forged_tokens(world: World) -> None:
         world.figures["forged_tokens_refused"] += 1
 
 
+async def rights_that_end_meanwhile(world: World) -> None:
+    """A token expires during the watch: the stream ends, and with a new one nothing is missed."""
+    replica = world.dice.choice(world.replicas)
+    start = await world.head()
+    token = replica.token("viewer", lifetime_s=60)
+    async with open_channel(replica.target, token=StaticToken(token)) as channel:
+        request = events_pb.WatchEventsRequest(resume_token=start.encode())
+        call = EventServiceStub(channel).WatchEvents(request)
+        await call.read()
+        await world.clock.advance(600)
+        with refused(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED"):
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    await call.read()  # checkpoints that were under way
+        await world.some_changes(3)
+        with refused(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED"):
+            await EventServiceStub(channel).WatchEvents(request).read()
+    head = await world.head()
+    await world.note_history()
+    last = world.public(0, head.sequence)[-1]
+    assert await world.read_on(start.encode(), last) == world.public(start.sequence, last)
+
+
 async def replica_that_is_behind(world: World) -> None:
     """A token of one control plane at another that has not heard of its commits yet."""
     behind, ahead = world.replicas
@@ -317,6 +340,7 @@ BOTH: tuple[Fault, ...] = (
     all_cut_off_at_once,
     many_watchers_and_a_restart,
     forged_tokens,
+    rights_that_end_meanwhile,
 )
 REPLICAS: tuple[Fault, ...] = (replica_that_is_behind,)
 

@@ -28,6 +28,7 @@ from tests.support.control_plane import RunningControlPlane
 from tests.support.virtual_clock import VirtualClock
 
 PATIENCE_S: Final = 10
+_LONG_S: Final = 30 * 24 * 3600.0  # the world's clock runs fast while checkpoints are called for
 RTSP = "rtsp://camera.example/"
 TYPED, SSE, CAMERAS = "typed", "sse", "cameras"
 _COMES_BACK = {
@@ -50,7 +51,7 @@ class Follower:
         self.seen: list[int] = []
         self.cameras: dict[str, str] = {}
         self.resumes = 0
-        self.lifetime_s = 3600.0
+        self.lifetime_s = _LONG_S
         self.through = ""  # an address to go by instead of the control plane's own
         self._call: Any = None
         self._progress = asyncio.Event()
@@ -200,7 +201,8 @@ class WatchWorld:
         """Return a channel to a replica; the same one each time."""
         key = (replica.target, role)
         if key not in self._channels:
-            self._channels[key] = replica.channel(role)
+            token = replica.token(role, lifetime_s=_LONG_S)
+            self._channels[key] = replica.channel(token=token.reveal())
         return self._channels[key]
 
     def admin(self) -> Any:
