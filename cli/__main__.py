@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import typer
 
-from cli.commands import audit, camera, keys, person, token
+from cli.commands import alert_rules, alerts, audit, camera, keys, person, token, watch_lists
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
+from cli.commands.identity import label, search
 from cli.commands.sightings import sightings
 from cli.commands.status import status
 from cli.commands.up import up
@@ -41,9 +42,14 @@ app.command()(demo)
 app.add_typer(camera.app, name="camera")
 app.add_typer(person.app, name="person")
 app.command()(sightings)
+app.command()(label)
+app.command()(search)
 app.command()(status)
 app.command()(doctor)
 app.add_typer(token.app, name="token")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(alert_rules.app, name="alert-rules")
+app.add_typer(watch_lists.app, name="watch-lists")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 

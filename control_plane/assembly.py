@@ -14,6 +14,13 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.admin.servicer import AdminServicer
+from control_plane.alerts.judge import AlertJudge
+from control_plane.alerts.occupancy import OccupancyWatch
+from control_plane.alerts.rules import RuleStore
+from control_plane.alerts.servicer import AlertServicer
+from control_plane.alerts.store import AlertStore
+from control_plane.alerts.watch import AlertWatch
+from control_plane.alerts.watch_lists import WatchListStore
 from control_plane.audit.servicer import AuditServicer
 from control_plane.audit.store import AuditStore
 from control_plane.audit.trail import DatabaseTrail
@@ -43,12 +50,16 @@ from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
 from control_plane.people.face_analysis import FaceAnalysis
 from control_plane.people.face_watch import FaceWatch
+from control_plane.people.merging import Merging
 from control_plane.people.servicer import PersonServicer
 from control_plane.people.store import PersonStore
 from control_plane.retention import Retention
 from control_plane.schema import migrate
 from control_plane.settings import Settings
+from control_plane.sightings.enrolment import SightingEnrolment
 from control_plane.sightings.intake import SightingIntake
+from control_plane.sightings.labels import SightingLabels
+from control_plane.sightings.photo_search import PhotoSearch
 from control_plane.sightings.servicer import SightingServicer
 from control_plane.sightings.store import SightingStore
 from control_plane.sightings.watch import SightingWatch
@@ -74,6 +85,8 @@ from dfip.camera_manager.v1 import manager_service_pb2
 from dfip.control_plane.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    alert_service_pb2,
+    alert_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
     control_plane_service_pb2,
@@ -139,8 +152,10 @@ class ControlPlane:
         self.feed = ChangeFeed(self.database, clock)
         self._switchboard = Switchboard(self.database, self.feed)
         self._known_cameras = KnownCameras(self.database, self.feed)
+        self._occupancy = OccupancyWatch(self.database, self.feed)
+        self._telemetry_line = GroupCommit(self.database, clock, occupancy=self._occupancy)
+        self._judge = AlertJudge(self.database, clock)
         self._trail = DatabaseTrail(self.database, clock)
-        self._telemetry_line = GroupCommit(self.database, clock)
         self._blobs = BlobDirectory(self._data.blobs)
         self._remover = BlobRemover(self.database, self._blobs, clock)
         self._receivers = receiver_policy(
@@ -237,12 +252,15 @@ class ControlPlane:
         courier = self._courier()
         after = await self._switchboard.start()
         cameras_after = await self._known_cameras.start()
+        rules_after = await self._occupancy.start()
         await self._server.start()
         lifecycle.stack.push_async_callback(self.stop)
         for name, work in (
             ("database-listener", self.database.follow_others),
             ("gateway-switchboard", functools.partial(self._switchboard.run, after)),
             ("known-cameras", functools.partial(self._known_cameras.run, cameras_after)),
+            ("occupancy-rules", functools.partial(self._occupancy.run, rules_after)),
+            ("alert-judge", self._judge.run),
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
             ("keys", self._keys.run),
@@ -311,8 +329,22 @@ class ControlPlane:
         registry = CameraRegistry(self.database, self._vault, self._issuer)
         people = PersonStore(self.database, self._vault)
         sightings = SightingStore(self.database)
+        analysis = FaceAnalysis(self._index)
+        enrolment = Enrolment(people, analysis, self._blobs)
         telemetry = TelemetryIngest(self._known_cameras, self._telemetry_line, self._clock)
+        alerts = AlertStore(self.database)
         return (
+            Binding.of(
+                alert_service_pb2,
+                alert_service_pb2_grpc,
+                AlertServicer(
+                    rules=RuleStore(self.database),
+                    watch_lists=WatchListStore(self.database),
+                    alerts=alerts,
+                    watch=AlertWatch(self.database, self.feed, alerts),
+                    occupancy=self._occupancy,
+                ),
+            ),
             Binding.of(
                 control_plane_service_pb2,
                 control_plane_service_pb2_grpc,
@@ -348,7 +380,11 @@ class ControlPlane:
                 person_service_pb2_grpc,
                 PersonServicer(
                     store=people,
-                    enrolment=Enrolment(people, FaceAnalysis(self._index), self._blobs),
+                    enrolment=enrolment,
+                    from_sightings=SightingEnrolment(
+                        self.database, self._vault, self._blobs, enrolment
+                    ),
+                    merging=Merging(self.database, self._vault, self._remover),
                     erasure=Erasure(self.database, self._remover),
                     watch=FaceWatch(self.database, self.feed, people),
                 ),
@@ -358,6 +394,14 @@ class ControlPlane:
                 sighting_service_pb2_grpc,
                 SightingServicer(
                     store=sightings,
+                    labels=SightingLabels(self.database),
+                    photo_search=PhotoSearch(
+                        database=self.database,
+                        vault=self._vault,
+                        analysis=analysis,
+                        persons=people,
+                        sightings=sightings,
+                    ),
                     watch=SightingWatch(self.database, self.feed, sightings),
                     blobs=self._blobs,
                 ),

@@ -1,11 +1,13 @@
 """The task that keeps tables bounded: once an hour, what is old goes.
 
-Events, sightings, telemetry, and what is over of webhooks.
+Events, sightings, telemetry, alerts, and what is over of webhooks.
 """
 
 from datetime import timedelta
 from typing import Final
 
+from control_plane.alerts.model import LONGEST_COOLDOWN_S
+from control_plane.alerts.removal import forget_old_standings, remove_old_alerts
 from control_plane.audit.removal import remove_audit_rows
 from control_plane.blobs.removal import BlobRemover
 from control_plane.database import Database
@@ -25,6 +27,7 @@ _CHUNK: Final = 200
 # a batch of a session that is forgotten would count again, were its samples not too old by then
 _TELEMETRY_SESSIONS: Final = OLDEST + timedelta(days=1)
 _ERASED_SIGHTINGS: Final = timedelta(days=7)
+_ALERT_STANDINGS: Final = timedelta(seconds=LONGEST_COOLDOWN_S, days=1)
 _log = get_logger(__name__)
 
 
@@ -77,6 +80,7 @@ class Retention:
         await self._telemetry.forget_sessions(now - _TELEMETRY_SESSIONS)
         async with self._database.write() as tx:
             await forget_erased(tx, now - _ERASED_SIGHTINGS)
+        alerts = await self._remove_alerts()
         await forget_old_secrets(self._database, now)
         deliveries = await remove_old_deliveries(
             self._database, now, keep=timedelta(days=self._settings.webhook_days)
@@ -86,12 +90,27 @@ class Retention:
             before=now - timedelta(days=self._settings.audit_days),
             refusals=self._settings.audit_refusals,
         )
-        if events or days or sightings or samples or deliveries:
+        if events or days or sightings or samples or alerts or deliveries:
             _log.info(
                 "retention.removed",
                 events=events,
                 sightings=sightings,
                 sighting_days=days,
                 telemetry_samples=samples,
+                alerts=alerts,
                 webhook_deliveries=deliveries,
             )
+
+    async def _remove_alerts(self) -> int:
+        now = self._clock.now()
+        cutoff = now - timedelta(days=self._settings.alert_days)
+        alerts = 0
+        while True:
+            async with self._database.write() as tx:
+                removed = await remove_old_alerts(tx, cutoff, _CHUNK)
+            alerts += removed
+            if removed < _CHUNK:
+                break
+        async with self._database.write() as tx:
+            await forget_old_standings(tx, now - _ALERT_STANDINGS)
+        return alerts

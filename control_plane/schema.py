@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, select
 
+import control_plane.alerts.tables
 import control_plane.audit.tables
 import control_plane.blobs.tables
 import control_plane.cameras.tables

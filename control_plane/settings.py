@@ -28,6 +28,7 @@ class Settings(IdentityProviderSettings):
         sighting_days: Days that sightings and their pictures are kept; on PostgreSQL to the end of
             the day (UTC).
         telemetry_days: Days that telemetry is kept; the same.
+        alert_days: Days that alerts are kept.
         audit_days: Days that audit rows are kept.
         audit_refusals: Rows of refused calls that it holds at most.
         webhook_networks: Networks besides public ones that webhooks may post to, as
@@ -51,6 +52,7 @@ class Settings(IdentityProviderSettings):
     event_rows: int = 200_000
     sighting_days: float = 30
     telemetry_days: float = 30
+    alert_days: float = 90
     audit_days: float = 3 * 365
     audit_refusals: int = 500_000
     webhook_networks: str = ""

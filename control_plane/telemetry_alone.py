@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from control_plane.alerts.occupancy import OccupancyWatch
 from control_plane.audit.trail import DatabaseTrail
 from control_plane.database import Database
 from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable
@@ -73,7 +74,8 @@ class TelemetryAlone:
         self._database = Database(PostgresEngine(settings.database_url, clock), clock)
         self._feed = ChangeFeed(self._database, clock)
         self._known = KnownCameras(self._database, self._feed)
-        self._line = GroupCommit(self._database, clock)
+        self._occupancy = OccupancyWatch(self._database, self._feed)
+        self._line = GroupCommit(self._database, clock, occupancy=self._occupancy)
         self._trail = DatabaseTrail(self._database, clock)
         servicer = TelemetryServicer(
             ingest=TelemetryIngest(self._known, self._line, clock),
@@ -116,11 +118,13 @@ class TelemetryAlone:
                 " the control plane of this version first"
             )
         after = await self._known.start()
+        rules_after = await self._occupancy.start()
         await self._server.start()
         lifecycle.stack.push_async_callback(self._stop)
         for name, work in (
             ("database-listener", self._database.follow_others),
             ("known-cameras", functools.partial(self._known.run, after)),
+            ("occupancy-rules", functools.partial(self._occupancy.run, rules_after)),
             ("audit-refusals", self._trail.run),
         ):
             lifecycle.spawn(name, outliving_outages(name, work, self._clock))

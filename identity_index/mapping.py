@@ -46,6 +46,8 @@ def analyze_faces_response(
         ],
         pack_id=pack.pack_id,
         match_threshold=pack.thresholds.match,
+        review_threshold=pack.thresholds.review,
+        margin=pack.thresholds.margin,
     )
 
 

@@ -87,16 +87,27 @@ def only_one(
     things: Sequence[T],
     name_of: Callable[[T], str],
     id_of: Callable[[T], str],
+    *,
+    listing: str = "",
 ) -> str:
     """Return the id of the one thing with exactly this name.
+
+    Args:
+        reference: The name.
+        noun: What such a thing is called.
+        things: Where to look.
+        name_of: Returns the name of a thing.
+        id_of: Returns the id of a thing.
+        listing: The command that lists them, where it is not called after the noun.
 
     Raises:
         CommandFailed: none has this name, or several have.
     """
     found = [id_of(thing) for thing in things if name_of(thing) == reference]
     if not found:
+        command = listing or f"{noun} list"
         raise CommandFailed(
-            f"No {noun} is called {reference!r}; `dfip {noun} list` shows them all.",
+            f"No {noun} is called {reference!r}; `dfip {command}` shows them all.",
             code=ExitCode.NOT_FOUND,
         )
     if len(found) > 1:

@@ -36,6 +36,9 @@ RECEIPT: tuple[Column[person_pb2.ErasureReceipt], ...] = (
     Column(title="faces", value=lambda r: str(r.faces)),
     Column(title="sightings", value=lambda r: str(r.sightings)),
     Column(title="pictures", value=lambda r: str(r.pictures)),
+    Column(title="alerts", value=lambda r: str(r.alerts)),
+    Column(title="alert rules", value=lambda r: str(r.alert_rules)),
+    Column(title="watch lists", value=lambda r: str(r.watch_lists)),
 )
 
 

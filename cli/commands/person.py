@@ -115,3 +115,100 @@ def rm(
     access = find_access(server, token_file)
     confirmed(f"Erase {person} with all faces, sightings and pictures?", yes=yes)
     run(remove_person(access, Output(as_json=as_json, form=form), person=person))
+
+
+@app.command("add-face")
+def add_face(
+    person: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|NAME",
+            help="The person.",
+            show_default=False,
+            autocompletion=complete_person,
+        ),
+    ],
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PHOTO...", help="More photographs.", show_default=False),
+    ] = None,
+    *,
+    sighting: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="Enrol the face of this sighting, and label it as the person's.",
+            show_default=False,
+        ),
+    ] = "",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            metavar=FLAG,
+            help="Enrol a face that is poor or seems to be somebody else's.",
+        ),
+    ] = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+    form: OutputForm = None,
+) -> None:
+    """Enrol more faces of a person, from photographs or from a sighting."""
+    from cli.client.access import find_access
+    from cli.client.identity import add_faces
+    from cli.client.photos import read_photos
+    from cli.output import Output
+    from cli.talk import Talk
+
+    if not photos and not sighting:
+        raise typer.BadParameter("Name a photograph, or a sighting with --sighting.")
+    pictures = read_photos(photos or [])
+    run(
+        add_faces(
+            find_access(server, token_file),
+            Output(as_json=as_json, form=form),
+            Talk(),
+            person=person,
+            photos=pictures,
+            sighting=sighting,
+            force=force,
+        )
+    )
+
+
+@app.command()
+def merge(
+    stays: Annotated[
+        str,
+        typer.Argument(
+            metavar="STAYS",
+            help="Id or name of the record that stays.",
+            show_default=False,
+            autocompletion=complete_person,
+        ),
+    ],
+    goes: Annotated[
+        str,
+        typer.Argument(
+            metavar="GOES",
+            help="Id or name of the record that goes.",
+            show_default=False,
+            autocompletion=complete_person,
+        ),
+    ],
+    *,
+    yes: Yes = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+    form: OutputForm = None,
+) -> None:
+    """Make two records of one person into one: faces and sightings of GOES become STAYS's."""
+    from cli.client.access import find_access
+    from cli.client.identity import merge_persons
+    from cli.output import Output
+
+    access = find_access(server, token_file)
+    confirmed(f"Merge {goes} into {stays}? This cannot be undone.", yes=yes)
+    run(merge_persons(access, Output(as_json=as_json, form=form), stays=stays, goes=goes))

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.alerts.removal import remove_camera_alerts
 from control_plane.cameras.mapping import etag_of
 from control_plane.cameras.model import sort_key
 from control_plane.cameras.tables import CameraRow
@@ -176,7 +177,7 @@ class CameraRegistry:
         return await self._database.transact(change_it)
 
     async def delete(self, camera_id: str) -> None:
-        """Remove a camera, its runtime, its sightings and, by and by, its telemetry.
+        """Remove a camera, its runtime, sightings and alerts and, by and by, its telemetry.
 
         Raises:
             NotFound: ``CAMERA_NOT_FOUND``.
@@ -186,6 +187,7 @@ class CameraRegistry:
             row, _ = await _load_locked(tx, camera_id)
             await remove_camera_sightings(tx, camera_id)
             await remove_camera_sessions(tx, camera_id)
+            await remove_camera_alerts(tx, camera_id)
             await _append(tx, "camera.deleted", row)
             await tx.session.delete(row)
 

@@ -77,6 +77,7 @@ _NO_TEXT: Final = frozenset({"22021", "22P05"})
 # rows of people, and events that told of them, go from these tables
 _SCRUBBED: Final = (
     "persons", "faces", "embeddings", "sightings", "sighting_candidates", "events",
+    "alerts", "alert_rules", "alert_standings", "watch_list_members",
 )  # fmt: skip
 
 _log = get_logger(__name__)

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 
+from control_plane.alerts.model import with_name
 from control_plane.events.model import FeedEvent
 from control_plane.runtime.mapping import timestamp
 from dfip.control_plane.v1 import event_pb2
@@ -55,7 +56,7 @@ def event_message(row: FeedEvent) -> event_pb2.Event:
     event.timestamp.CopyFrom(timestamp(row.created_at))
     if row.camera_id is not None:
         event.camera_id = row.camera_id
-    if row.person_id is not None and not row.type.startswith("sighting."):
+    if row.person_id is not None and not row.type.startswith(("sighting.", "alert.")):
         event.person_id = row.person_id
     if row.face_id is not None and row.type == "face.removed":
         event.face_id = row.face_id
@@ -82,3 +83,6 @@ def _fill_in_names(event: event_pb2.Event, names: Mapping[str, str]) -> None:
         event.sighting.person_name = names.get(event.sighting.person_id, "")
         for candidate in event.sighting.evidence.candidates:
             candidate.person_name = names.get(candidate.person_id, "")
+    if event.HasField("alert"):
+        event.alert.person_name = names.get(event.alert.person_id, "")
+        event.alert.message = with_name(event.alert.message, event.alert.person_name)

@@ -111,5 +111,10 @@ def people_in(payload: Mapping[str, Any]) -> Iterable[str]:
     sighting: Mapping[str, Any] = payload.get("sighting") or {}
     evidence: Mapping[str, Any] = sighting.get("evidence") or {}
     candidates: Sequence[Mapping[str, Any]] = evidence.get("candidates") or ()
-    mentioned = [sighting.get("person_id"), *(one.get("person_id") for one in candidates)]
+    alert: Mapping[str, Any] = payload.get("alert") or {}
+    mentioned = [
+        sighting.get("person_id"),
+        *(one.get("person_id") for one in candidates),
+        alert.get("person_id"),
+    ]
     return {person for person in mentioned if person}

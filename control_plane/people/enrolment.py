@@ -14,7 +14,7 @@ from control_plane.face_values import Candidate, Embedding
 from control_plane.people import model
 from control_plane.people.face_analysis import FaceAnalysis, FoundFace
 from control_plane.people.model import Face
-from control_plane.people.store import PersonStore
+from control_plane.people.store import PersonStore, Step
 from service_runtime.errors import AlreadyExists, FailedPrecondition, InvalidArgument, ServiceError
 
 LARGEST_PICTURE: Final = 10 * 1024 * 1024
@@ -47,15 +47,34 @@ class Enrolment:
             raise model.too_many_faces(person_id)
         analysis = await self._analysis.analyze(image)
         face = choose_face(analysis.faces, face_index)
+        return await self.enrol(
+            person_id, face, match_threshold=analysis.match_threshold, force=force
+        )
+
+    async def enrol(
+        self,
+        person_id: str,
+        face: FoundFace,
+        *,
+        match_threshold: float,
+        force: bool,
+        also: Step | None = None,
+    ) -> Face:
+        """Enrol a face that was found, and do what else belongs to it in the same transaction.
+
+        Raises:
+            NotFound: There is no such person.
+            FailedPrecondition: The face is too poor, or the person has enough faces.
+            AlreadyExists: The face is somebody else's, or is enrolled already.
+            Unavailable: The identity index does not answer.
+        """
         if not force:
             refuse_poor(face)
         # from the search to the commit: two people cannot get one face at once
         async with self._store.deciding():
             if not force:
-                await self._refuse_somebody_elses(
-                    person_id, face.embedding, analysis.match_threshold
-                )
-            return await self._keep(person_id, face)
+                await self._refuse_somebody_elses(person_id, face.embedding, match_threshold)
+            return await self._keep(person_id, face, also)
 
     async def _refuse_somebody_elses(
         self, person_id: str, embedding: Embedding, match_threshold: float
@@ -83,20 +102,22 @@ class Enrolment:
                     score=f"{candidate.score:.3f}",
                 )
 
-    async def _keep(self, person_id: str, face: FoundFace) -> Face:
-        blob_id = await self._blobs.put(face.portrait)
+    async def _keep(self, person_id: str, face: FoundFace, also: Step | None) -> Face:
+        blob_id = await self._blobs.put(face.portrait) if face.portrait else None
         try:
             return await self._store.add_face(
                 person_id,
                 quality=face.quality,
                 embedding=face.embedding,
                 portrait_blob_id=blob_id,
+                also=also,
             )
         except CommitUnknown:
             raise
         except ServiceError:
             # refused, so no row names it; after a crash or a lost commit the sweep decides
-            await self._blobs.delete([blob_id])
+            if blob_id is not None:
+                await self._blobs.delete([blob_id])
             raise
 
 

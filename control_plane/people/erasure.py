@@ -1,17 +1,19 @@
 """Erasure: what is removed, in one transaction, when a face or a person goes.
 
 A person's erasure takes the record, the faces with their embeddings, the sightings that name the
-person, every mention among the candidates of other sightings, and what events said. Pictures are
-queued in the same transaction and gone before the receipt is answered; a crash in between leaves
-their removal to the next start (``blobs/removal.py``). Then the database is scrubbed, so that as
-little of a removed row stays behind as the engine allows: nothing in SQLite's file and log; on
-PostgreSQL ``engines/postgres.py`` says what may.
+person, every mention among the candidates of other sightings, alerts, memberships of watch lists,
+rules about the person alone, and what events said. Pictures are queued in the same transaction and
+gone before the receipt is answered; a crash in between leaves their removal to the next start
+(``blobs/removal.py``). Then the database is scrubbed, so that as little of a removed row stays
+behind as the engine allows: nothing in SQLite's file and log; on PostgreSQL ``engines/postgres.py``
+says what may.
 """
 
 import asyncio
 
 from sqlalchemy import delete, select
 
+from control_plane.alerts import removal as alerts
 from control_plane.blobs.removal import BlobRemover, queue_removals
 from control_plane.database import Database, Transaction
 from control_plane.people import store
@@ -59,6 +61,7 @@ class Erasure:
                 )
             face_pictures = await _remove_faces(tx, faces)
             sightings = await forget_person(tx, person_id)
+            traces = await alerts.forget_person(tx, person_id, sightings.ids)
             pictures = face_pictures + sightings.blob_ids
             await queue_removals(tx, pictures)
             await tx.session.delete(person)
@@ -72,6 +75,9 @@ class Erasure:
                 faces=len(faces),
                 sightings=sightings.count,
                 pictures=len(pictures),
+                alerts=traces.alerts,
+                alert_rules=traces.rules,
+                watch_lists=traces.watch_lists,
             )
             tx.session.add(_receipt_row(receipt))
             return receipt
@@ -131,4 +137,7 @@ def _receipt_row(receipt: ErasureReceipt) -> ErasureReceiptRow:
         faces=receipt.faces,
         sightings=receipt.sightings,
         pictures=receipt.pictures,
+        alerts=receipt.alerts,
+        alert_rules=receipt.alert_rules,
+        watch_lists=receipt.watch_lists,
     )

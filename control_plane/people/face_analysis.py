@@ -39,6 +39,8 @@ class Analysis:
 
     faces: tuple[FoundFace, ...]
     match_threshold: float
+    review_threshold: float
+    margin: float
 
 
 class FaceAnalysis:
@@ -72,7 +74,12 @@ class FaceAnalysis:
             )
             for face in answer.faces
         )
-        return Analysis(faces=faces, match_threshold=answer.match_threshold)
+        return Analysis(
+            faces=faces,
+            match_threshold=answer.match_threshold,
+            review_threshold=answer.review_threshold,
+            margin=answer.margin,
+        )
 
     async def closest(self, embedding: Embedding, *, min_revision: int) -> list[Candidate]:
         """Return the closest people, closest first, of an index that knows ``min_revision``.

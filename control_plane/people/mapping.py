@@ -68,6 +68,9 @@ def receipt_message(receipt: ErasureReceipt) -> person_pb2.ErasureReceipt:
         faces=receipt.faces,
         sightings=receipt.sightings,
         pictures=receipt.pictures,
+        alerts=receipt.alerts,
+        alert_rules=receipt.alert_rules,
+        watch_lists=receipt.watch_lists,
     )
 
 

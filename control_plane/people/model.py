@@ -16,6 +16,7 @@ from service_runtime.errors import FailedPrecondition, FieldViolation, InvalidAr
 
 MOST_FACES: Final = 100
 LONGEST_NAME: Final = 200
+MOST_LABELS: Final = 50
 _TWIN_COSINE: Final = 0.9999  # one photograph twice; two of one person stay well below
 _LONGEST_SORT_KEY: Final = 250  # as JSON; a page token holds 512 characters in all
 
@@ -65,6 +66,9 @@ class ErasureReceipt:
     faces: int
     sightings: int
     pictures: int
+    alerts: int
+    alert_rules: int
+    watch_lists: int
 
 
 def clean_name(name: str) -> str:

@@ -9,9 +9,13 @@ from control_plane.people import mapping, model
 from control_plane.people.enrolment import Enrolment
 from control_plane.people.erasure import Erasure
 from control_plane.people.face_watch import FaceWatch
+from control_plane.people.merging import Merging
 from control_plane.people.store import PersonStore
+from control_plane.sightings.enrolment import SightingEnrolment
+from control_plane.sightings.model import sighting_id_of
 from dfip.control_plane.v1 import person_service_pb2 as pb
 from dfip.control_plane.v1 import person_service_pb2_grpc
+from service_runtime.authentication import current_caller
 from service_runtime.errors import NotFound
 from service_runtime.identifiers import parse_id
 from service_runtime.pagination import decode_page_token, encode_page_token
@@ -24,10 +28,19 @@ class PersonServicer(person_service_pb2_grpc.PersonServiceServicer):
     """Answers for ``dfip.control_plane.v1.PersonService``."""
 
     def __init__(
-        self, *, store: PersonStore, enrolment: Enrolment, erasure: Erasure, watch: FaceWatch
+        self,
+        *,
+        store: PersonStore,
+        enrolment: Enrolment,
+        from_sightings: SightingEnrolment,
+        merging: Merging,
+        erasure: Erasure,
+        watch: FaceWatch,
     ) -> None:
         self._store = store
         self._enrolment = enrolment
+        self._from_sightings = from_sightings
+        self._merging = merging
         self._erasure = erasure
         self._watch = watch
 
@@ -105,6 +118,31 @@ class PersonServicer(person_service_pb2_grpc.PersonServiceServicer):
         )
         return pb.AddFaceResponse(
             success=True, message="Face enrolled", data=mapping.face_message(face)
+        )
+
+    async def AddFaceFromSighting(
+        self, request: pb.AddFaceFromSightingRequest, _context: grpc.aio.ServicerContext
+    ) -> pb.AddFaceFromSightingResponse:
+        """Enrol the face of a sighting."""
+        face = await self._from_sightings.add_face(
+            _person_id(request.person_id),
+            sighting_id_of(request.sighting_id),
+            force=request.force,
+            labelled_by=current_caller().subject,
+        )
+        return pb.AddFaceFromSightingResponse(
+            success=True, message="Face enrolled", data=mapping.face_message(face)
+        )
+
+    async def MergePersons(
+        self, request: pb.MergePersonsRequest, _context: grpc.aio.ServicerContext
+    ) -> pb.MergePersonsResponse:
+        """Make two records of one person into one."""
+        person = await self._merging.merge(
+            _person_id(request.person_id), _person_id(request.other_person_id)
+        )
+        return pb.MergePersonsResponse(
+            success=True, message="People merged", data=mapping.person_message(person)
         )
 
     async def ListFaces(

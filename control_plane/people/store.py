@@ -4,10 +4,10 @@ Removal is in ``erasure.py``. Functions that take a session serve other topics i
 transactions: names for sightings, and whether a person is still there.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Select, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +20,9 @@ from control_plane.people.model import Face, Person, PersonChange
 from control_plane.people.tables import EmbeddingRow, FaceRow, PersonRow
 from service_runtime.errors import AlreadyExists
 from service_runtime.identifiers import new_id
+
+Step: TypeAlias = Callable[[Transaction], Awaitable[None]]
+"""Something more that one transaction does."""
 
 
 class PersonStore:
@@ -116,9 +119,22 @@ class PersonStore:
         return await self._database.transact(change_it)
 
     async def add_face(
-        self, person_id: str, *, quality: Quality, embedding: Embedding, portrait_blob_id: str
+        self,
+        person_id: str,
+        *,
+        quality: Quality,
+        embedding: Embedding,
+        portrait_blob_id: str | None,
+        also: Step | None = None,
     ) -> Face:
         """Enrol a face: row, sealed embedding and event in one transaction.
+
+        Args:
+            person_id: The person.
+            quality: How usable the face is.
+            embedding: What it is found by.
+            portrait_blob_id: Its picture.
+            also: What else happens in the transaction.
 
         Raises:
             NotFound: The person is not there, or not any more.
@@ -133,28 +149,23 @@ class PersonStore:
             await self._refuse_twin(tx.session, person_id, embedding)
             face_id = new_id()
             tx.audit_object("face", face_id)
-            payload = {
-                "face": {
-                    "id": face_id,
-                    "person_id": person_id,
-                    "quality": quality.to_json(),
-                    "pack_id": embedding.pack_id,
-                    "created_at": tx.now.isoformat(),
-                }
-            }
-            await tx.append_event(
-                "face.added", person_id=person_id, face_id=face_id, payload=payload
-            )
-            revision = await tx.number_events()
             row = FaceRow(
                 id=face_id,
                 person_id=person_id,
                 pack_id=embedding.pack_id,
                 quality=quality.to_json(),
-                revision=revision,
                 portrait_blob_id=portrait_blob_id,
                 created_at=tx.now,
             )
+            if also is not None:
+                await also(tx)
+            await tx.append_event(
+                "face.added",
+                person_id=person_id,
+                face_id=face_id,
+                payload={"face": face_payload(row)},
+            )
+            row.revision = await tx.number_events()
             tx.session.add(row)
             await tx.session.flush()
             sealed = embedding.seal(
@@ -291,6 +302,18 @@ async def mark_seen(tx: Transaction, person_id: str, seen_at: datetime) -> None:
     )
 
 
+async def mark_not_seen(
+    tx: Transaction, person_id: str, seen_at: datetime, *, earlier: datetime | None
+) -> None:
+    """Take back that a camera matched the person at that time, unless a later one is noted."""
+    await tx.session.execute(
+        update(PersonRow)
+        .where(PersonRow.id == person_id, PersonRow.last_seen_at <= seen_at)
+        .values(last_seen_at=earlier)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def open_embedding(vault: Vault, face: FaceRow, row: EmbeddingRow) -> Embedding:
     """Open a sealed embedding."""
     vector = vault.open(row.sealed, table="embeddings", column="sealed", row_id=row.face_id)
@@ -332,6 +355,24 @@ async def _same_request(session: AsyncSession, row: PersonRow, digest: str) -> P
             person_id=row.id,
         )
     return await _read(session, row.id)
+
+
+async def tell_change(tx: Transaction, person_id: str) -> Person:
+    """Return the person as it is now, and put that into the feed."""
+    person = await _read(tx.session, person_id)
+    await _append(tx, "person.updated", person)
+    return person
+
+
+def face_payload(row: FaceRow) -> dict[str, Any]:
+    """Return a face as it stands inside an event."""
+    return {
+        "id": row.id,
+        "person_id": row.person_id,
+        "quality": row.quality,
+        "pack_id": row.pack_id,
+        "created_at": row.created_at.isoformat(),
+    }
 
 
 async def _append(tx: Transaction, type: str, person: Person) -> None:  # noqa: A002 - the event's word

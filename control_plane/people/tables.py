@@ -81,3 +81,7 @@ class ErasureReceiptRow(Base):
     faces: Mapped[int]
     sightings: Mapped[int]
     pictures: Mapped[int]
+    # zero on receipts from before there were alerts
+    alerts: Mapped[int] = mapped_column(Integer, server_default="0")
+    alert_rules: Mapped[int] = mapped_column(Integer, server_default="0")
+    watch_lists: Mapped[int] = mapped_column(Integer, server_default="0")

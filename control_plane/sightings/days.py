@@ -56,7 +56,7 @@ async def _drop(tx: Transaction, name: str, before: datetime) -> bool:
     blob_ids = [blob for blob in await tx.session.scalars(pictures) if blob is not None]
     for start in range(0, len(blob_ids), _CHUNK):
         await queue_removals(tx, blob_ids[start : start + _CHUNK])
-    # the candidates go with the id by the foreign key
+    # candidates and labels go with the id by their foreign keys
     ids = select(SightingRow.id).where(of_the_day)
     await tx.session.execute(
         delete(SightingIdRow)

@@ -32,6 +32,7 @@ from control_plane.sightings.tables import (
     ErasedSightingRow,
     SightingCandidateRow,
     SightingIdRow,
+    SightingLabelRow,
     SightingRow,
     WorkerSessionRow,
 )
@@ -153,6 +154,11 @@ class SightingIntake:
                 select(ErasedSightingRow.id).where(ErasedSightingRow.id.in_(ids))
             )
         )
+        labelled = set(
+            await tx.session.scalars(
+                select(SightingLabelRow.sighting_id).where(SightingLabelRow.sighting_id.in_(ids))
+            )
+        )
         changes: list[_Change] = []
         replaced: list[str] = []
         for reported in reports:
@@ -162,6 +168,8 @@ class SightingIntake:
             if row is not None and not _is_newer(reported, row, reporter):
                 continue
             report = reported.with_people(present).not_after(tx.now)
+            if row is not None and row.id in labelled:
+                report = report.decided(decision=row.decision, person_id=row.person_id)
             created = row is None
             if row is None:
                 row = self._new_row(tx, report, reporter)

@@ -7,7 +7,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from control_plane.face_values import Box, Candidate, Embedding, Quality
-from control_plane.sightings.model import Evidence, Sighting, SightingReport
+from control_plane.sightings.model import Evidence, Label, Sighting, SightingReport
 from dfip.control_plane.v1 import sighting_pb2
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from dfip.identity_index.v1 import embedding_pb2
@@ -82,6 +82,15 @@ def sighting_message(sighting: Sighting) -> sighting_pb2.Sighting:
             votes=sighting.evidence.votes,
             latency_ms=sighting.evidence.latency_ms,
         ),
+        label=_label_message(sighting.label) if sighting.label is not None else None,
+    )
+
+
+def _label_message(label: Label) -> sighting_pb2.SightingLabel:
+    return sighting_pb2.SightingLabel(
+        verdict=label.verdict,
+        labelled_by=label.labelled_by,
+        labelled_at=_timestamp(label.labelled_at),
     )
 
 

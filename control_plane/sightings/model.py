@@ -11,9 +11,13 @@ from typing import Any, Final, Self
 
 from control_plane.face_values import Box, Candidate, Embedding, Quality
 from service_runtime.errors import NotFound
+from service_runtime.identifiers import parse_id
 
 MATCH: Final = "match"
 UNKNOWN: Final = "unknown"
+CONFIRMED: Final = "confirmed"
+MOVED: Final = "moved"
+REJECTED: Final = "rejected"
 _JPEG_START: Final = b"\xff\xd8\xff"
 
 
@@ -74,6 +78,10 @@ class SightingReport:
             self, started_at=min(self.started_at, now), ended_at=min(self.ended_at, now)
         )
 
+    def decided(self, *, decision: str, person_id: str | None) -> Self:
+        """Return the report with a decision that somebody made since, in place of the worker's."""
+        return dataclasses.replace(self, decision=decision, person_id=person_id)
+
     def with_people(self, present: Collection[str]) -> Self:
         """Return the report without people who are not there (any more).
 
@@ -102,6 +110,16 @@ class NamedCandidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What a person said of a sighting: ``confirmed``, ``moved`` or ``rejected``."""
+
+    person_id: str
+    verdict: str
+    labelled_by: str
+    labelled_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
     """A sighting as clients read it."""
 
@@ -122,6 +140,7 @@ class Sighting:
     quality: Quality
     evidence: Evidence
     candidates: tuple[NamedCandidate, ...]
+    label: Label | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +152,18 @@ class SightingFilter:
     decision: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+def sighting_id_of(text: str) -> str:
+    """Read the id of a sighting.
+
+    Raises:
+        NotFound: It cannot be one.
+    """
+    try:
+        return parse_id(text, noun="sighting")
+    except NotFound:
+        raise sighting_not_found(text[:64]) from None
 
 
 def sighting_not_found(sighting_id: str) -> NotFound:

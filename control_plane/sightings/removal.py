@@ -12,6 +12,7 @@ from control_plane.sightings.tables import (
     ErasedSightingRow,
     SightingCandidateRow,
     SightingIdRow,
+    SightingLabelRow,
     SightingRow,
     WorkerSessionRow,
 )
@@ -43,6 +44,9 @@ async def forget_person(tx: Transaction, person_id: str) -> RemovedSightings:
     tx.session.add_all(ErasedSightingRow(id=one, erased_at=tx.now) for one in removed.ids)
     mentions = SightingCandidateRow.person_id == person_id
     await tx.session.execute(delete(SightingCandidateRow).where(mentions))
+    await tx.session.execute(
+        delete(SightingLabelRow).where(SightingLabelRow.person_id == person_id)
+    )
     return removed
 
 
@@ -87,7 +91,7 @@ async def _remove(tx: Transaction, which: ColumnElement[bool]) -> RemovedSightin
     )
     rows = removed.all()
     for start in range(0, len(rows), _CHUNK):
-        # the candidates go with the id by the foreign key
+        # candidates and labels go with the id by their foreign keys
         ids = [row.id for row in rows[start : start + _CHUNK]]
         await tx.session.execute(
             delete(SightingIdRow)

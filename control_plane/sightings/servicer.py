@@ -11,11 +11,15 @@ from control_plane.blobs.directory import BlobDirectory, BlobMissing
 from control_plane.people.model import person_not_found
 from control_plane.runtime.store import camera_not_found
 from control_plane.sightings import mapping, model
+from control_plane.sightings.labels import SightingLabels
 from control_plane.sightings.model import Sighting, SightingFilter
+from control_plane.sightings.photo_search import PhotoSearch
+from control_plane.sightings.search_mapping import search_message
 from control_plane.sightings.store import PageKey, SightingStore
 from control_plane.sightings.watch import SightingWatch
 from dfip.control_plane.v1 import sighting_service_pb2 as pb
 from dfip.control_plane.v1 import sighting_service_pb2_grpc
+from service_runtime.authentication import current_caller
 from service_runtime.errors import InvalidArgument, NotFound
 from service_runtime.identifiers import parse_id
 from service_runtime.pagination import decode_page_token, encode_page_token
@@ -27,8 +31,18 @@ _PAGE = 100
 class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     """Answers for ``dfip.control_plane.v1.SightingService``."""
 
-    def __init__(self, *, store: SightingStore, watch: SightingWatch, blobs: BlobDirectory) -> None:
+    def __init__(
+        self,
+        *,
+        store: SightingStore,
+        labels: SightingLabels,
+        photo_search: PhotoSearch,
+        watch: SightingWatch,
+        blobs: BlobDirectory,
+    ) -> None:
         self._store = store
+        self._labels = labels
+        self._photo_search = photo_search
         self._watch = watch
         self._blobs = blobs
 
@@ -56,7 +70,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: pb.GetSightingRequest, _context: grpc.aio.ServicerContext
     ) -> pb.GetSightingResponse:
         """Read one sighting."""
-        sighting = await self._store.get(_sighting_id(request.sighting_id))
+        sighting = await self._store.get(model.sighting_id_of(request.sighting_id))
         return pb.GetSightingResponse(
             success=True, message="Sighting found", data=mapping.sighting_message(sighting)
         )
@@ -65,7 +79,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: pb.GetSightingImageRequest, _context: grpc.aio.ServicerContext
     ) -> httpbody_pb2.HttpBody:
         """Return the face with some surroundings, as a JPEG."""
-        sighting_id = _sighting_id(request.sighting_id)
+        sighting_id = model.sighting_id_of(request.sighting_id)
         blob_id = await self._store.crop_blob_id(sighting_id)
         try:
             if blob_id is None:
@@ -78,6 +92,35 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
                 sighting_id=sighting_id,
             ) from None
         return httpbody_pb2.HttpBody(content_type="image/jpeg", data=data)
+
+    async def LabelSighting(
+        self, request: pb.LabelSightingRequest, _context: grpc.aio.ServicerContext
+    ) -> pb.LabelSightingResponse:
+        """Take a person's word on who it was."""
+        sighting_id = model.sighting_id_of(request.sighting_id)
+        await self._labels.label(
+            sighting_id,
+            request.label,
+            person_id=_person_id(request.person_id),
+            labelled_by=current_caller().subject,
+        )
+        sighting = await self._store.get(sighting_id)
+        return pb.LabelSightingResponse(
+            success=True, message="Sighting labelled", data=mapping.sighting_message(sighting)
+        )
+
+    async def SearchByPhoto(
+        self, request: pb.SearchByPhotoRequest, _context: grpc.aio.ServicerContext
+    ) -> pb.SearchByPhotoResponse:
+        """Say who is on a photograph."""
+        past = SightingFilter(
+            camera_id=_camera_id(request.camera_id),
+            since=mapping.moment("since", request.since) if request.HasField("since") else None,
+            until=mapping.moment("until", request.until) if request.HasField("until") else None,
+        )
+        asked = past != SightingFilter()
+        answer = await self._photo_search.search(request.image.data, past=past if asked else None)
+        return search_message(answer)
 
     async def WatchSightings(
         self, request: pb.WatchSightingsRequest, _context: grpc.aio.ServicerContext
@@ -126,13 +169,6 @@ def _page_key(values: list[str]) -> PageKey:
             "PAGE_TOKEN_INVALID", "The page token is not valid; ask for the first page again."
         )
     return started_at, values[1]
-
-
-def _sighting_id(text: str) -> str:
-    try:
-        return parse_id(text, noun="sighting")
-    except NotFound:
-        raise model.sighting_not_found(text[:64]) from None
 
 
 def _camera_id(text: str) -> str | None:

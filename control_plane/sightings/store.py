@@ -7,15 +7,22 @@ A name is read when the sighting is, so that a renamed person shows the new name
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.database import Database
 from control_plane.face_values import Box, Candidate, Quality
 from control_plane.people import store as people
 from control_plane.sightings import model
-from control_plane.sightings.model import Evidence, NamedCandidate, Sighting, SightingFilter
-from control_plane.sightings.tables import SightingCandidateRow, SightingRow
+from control_plane.sightings.model import (
+    REJECTED,
+    Evidence,
+    Label,
+    NamedCandidate,
+    Sighting,
+    SightingFilter,
+)
+from control_plane.sightings.tables import SightingCandidateRow, SightingLabelRow, SightingRow
 
 PageKey = tuple[datetime, str]
 
@@ -48,17 +55,7 @@ class SightingStore:
         self, shown: SightingFilter, *, after: PageKey | None, limit: int
     ) -> list[Sighting]:
         """Return sightings, the newest start first, after a start and id."""
-        query = select(SightingRow)
-        if shown.camera_id is not None:
-            query = query.where(SightingRow.camera_id == shown.camera_id)
-        if shown.person_id is not None:
-            query = query.where(SightingRow.person_id == shown.person_id)
-        if shown.decision is not None:
-            query = query.where(SightingRow.decision == shown.decision)
-        if shown.since is not None:
-            query = query.where(SightingRow.ended_at >= shown.since)
-        if shown.until is not None:
-            query = query.where(SightingRow.started_at < shown.until)
+        query = narrowed(select(SightingRow), shown)
         if after is not None:
             query = query.where(tuple_(SightingRow.started_at, SightingRow.id) < after)
         newest_first = (SightingRow.started_at.desc(), SightingRow.id.desc())
@@ -79,6 +76,21 @@ class SightingStore:
             return row.crop_blob_id
 
 
+def narrowed(query: Select[SightingRow], shown: SightingFilter) -> Select[SightingRow]:
+    """Return the query for the sightings that a filter lets through."""
+    if shown.camera_id is not None:
+        query = query.where(SightingRow.camera_id == shown.camera_id)
+    if shown.person_id is not None:
+        query = query.where(SightingRow.person_id == shown.person_id)
+    if shown.decision is not None:
+        query = query.where(SightingRow.decision == shown.decision)
+    if shown.since is not None:
+        query = query.where(SightingRow.ended_at >= shown.since)
+    if shown.until is not None:
+        query = query.where(SightingRow.started_at < shown.until)
+    return query
+
+
 def sighting_of(row: SightingRow) -> Sighting:
     """Return the sighting of a row, with neither names nor candidates."""
     return _sighting(row, (), {})
@@ -93,14 +105,41 @@ async def _complete(session: AsyncSession, rows: Sequence[SightingRow]) -> list[
     )
     for candidate in await session.scalars(query):
         candidates[candidate.sighting_id].append(candidate)
+    labels = await _labels(session, candidates.keys())
     mentioned = {c.person_id for several in candidates.values() for c in several}
     mentioned.update(row.person_id for row in rows if row.person_id is not None)
     names = await people.names(session, mentioned)
-    return [_sighting(row, candidates[row.id], names) for row in rows]
+    return [_sighting(row, candidates[row.id], names, labels.get(row.id)) for row in rows]
+
+
+async def _labels(session: AsyncSession, sighting_ids: Collection[str]) -> dict[str, Label]:
+    """Return what was said last of each of the sightings that somebody labelled."""
+    query = select(SightingLabelRow).where(SightingLabelRow.sighting_id.in_(sighting_ids))
+    newest_last = query.order_by(SightingLabelRow.labelled_at)
+    labels: dict[str, Label] = {}
+    for row in await session.scalars(newest_last):
+        named = labels.get(row.sighting_id)
+        # a move rejects the person before it in the same moment
+        if named is None or row.verdict != REJECTED or named.labelled_at < row.labelled_at:
+            labels[row.sighting_id] = label_of(row)
+    return labels
+
+
+def label_of(row: SightingLabelRow) -> Label:
+    """Return the label of a row."""
+    return Label(
+        person_id=row.person_id,
+        verdict=row.verdict,
+        labelled_by=row.labelled_by,
+        labelled_at=row.labelled_at,
+    )
 
 
 def _sighting(
-    row: SightingRow, candidates: Iterable[SightingCandidateRow], names: dict[str, str]
+    row: SightingRow,
+    candidates: Iterable[SightingCandidateRow],
+    names: dict[str, str],
+    label: Label | None = None,
 ) -> Sighting:
     return Sighting(
         id=row.id,
@@ -126,4 +165,5 @@ def _sighting(
             )
             for c in candidates
         ),
+        label=label,
     )

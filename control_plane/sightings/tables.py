@@ -83,6 +83,24 @@ class SightingCandidateRow(Base):
     score: Mapped[float]
 
 
+class SightingLabelRow(Base):
+    """What a person said of a sighting: that it is somebody, or that it is not.
+
+    One row a person that was named. At most one is no rejection, and then the sighting is that
+    person's; rejections stay beside it, because they tell two people apart who look alike.
+    """
+
+    __tablename__ = "sighting_labels"
+
+    sighting_id: Mapped[str] = mapped_column(
+        _ID, ForeignKey("sighting_ids.id", ondelete="CASCADE"), primary_key=True
+    )
+    person_id: Mapped[str] = mapped_column(_ID, primary_key=True, index=True)
+    verdict: Mapped[str] = mapped_column(String(16))
+    labelled_by: Mapped[str] = mapped_column(String(200))
+    labelled_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class ErasedSightingRow(Base):
     """A sighting that went with its person: its worker may still report on the same track."""
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from control_plane.alerts.occupancy import OccupancyWatch
 from control_plane.database import Database, Transaction
 from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable
 from control_plane.telemetry.days import DAY_US, telemetry_days
@@ -56,10 +57,16 @@ class GroupCommit:
     """The line of batches; ``run`` is the task that writes them."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, most_waiting: int = MOST_WAITING
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        occupancy: OccupancyWatch | None = None,
+        most_waiting: int = MOST_WAITING,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._occupancy = occupancy
         self._days = telemetry_days(database)
         self._most_waiting = most_waiting
         self._line: deque[_Waiting] = deque()
@@ -158,6 +165,8 @@ class GroupCommit:
             due = [camera_id for camera_id in sorted(plan.heard) if self._is_due(camera_id, now)]
             if due:
                 await touch(tx, due)
+            if self._occupancy is not None and self._occupancy.is_watching:
+                await self._occupancy.note(tx, plan.samples)
             return plan, due
 
         plan, due = await self._database.transact(write)

@@ -39,6 +39,11 @@ class RestBinding:
         """What stands behind the colon of `/cameras/{camera_id}:retry`, else nothing."""
         return self.template.rpartition("/")[2].partition(":")[2]
 
+    @property
+    def on_collection(self) -> bool:
+        """Whether it names all things of a kind, and no one of them."""
+        return not self.template.rpartition("/")[2].startswith("{")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeMethod:
@@ -66,10 +71,13 @@ class EdgeMethod:
         return self.client_streaming or (self.server_streaming and not _FINITE.match(self.name))
 
     def creates(self, binding: RestBinding) -> bool:
-        """Whether REST answers this spelling with 201: a POST that makes a thing of its own."""
-        return (
-            binding.verb == "POST" and not binding.custom_verb and bool(_CREATING.match(self.name))
-        )
+        """Whether REST answers this spelling with 201: a POST that makes a thing of its own.
+
+        `/cameras/{camera_id}:copy` does something to a thing; `/cameras:from-file` adds to a
+        collection.
+        """
+        adds = not binding.custom_verb or binding.on_collection
+        return binding.verb == "POST" and adds and bool(_CREATING.match(self.name))
 
 
 def edge_methods(rooms: Iterable[str], apart: Collection[str] = ()) -> list[EdgeMethod]:

@@ -253,10 +253,11 @@ def _action(method: EdgeMethod) -> dict[str, Any]:
         action["max_stream_duration"] = {"max_stream_duration": f"{upload + seconds}s"}
     if not method.client_streaming:
         action["retry_policy"] = {
-            # A connection that failed carried nothing, so any request may try the next one.
+            # A connection that failed carried nothing, so any request may try the next one; a
+            # picture is looked at once, because looking is what costs.
             "retry_on": (
                 "connect-failure,refused-stream,unavailable"
-                if method.repeatable
+                if method.repeatable and not method.raw_request
                 else "connect-failure"
             ),
             "num_retries": 5,

@@ -106,6 +106,8 @@ async def running_control_plane(
         "jwks_file": folder / "jwks.json",
         "media_root": folder / "media",
         "index_target": index_target,
+        # what tests report was seen on a fixed day, and retention looks at once
+        "sighting_days": 36_500,
     }
     values["database_url"] = await database_url(folder)
     chosen = Settings(**(values | settings))

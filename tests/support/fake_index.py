@@ -19,6 +19,8 @@ from service_runtime.errors import InvalidArgument
 
 PACK = "test-pack"
 MATCH_THRESHOLD = 0.6
+REVIEW_THRESHOLD = 0.4
+MARGIN = 0.1
 DIMENSION = 8
 
 
@@ -82,7 +84,11 @@ class FakeIndex(identity_index_service_pb2_grpc.IdentityIndexServiceServicer):
                 "PICTURE_NOT_AN_IMAGE", "This is not a picture; send a JPEG, PNG or WebP file."
             )
         return pb.AnalyzeFacesResponse(
-            faces=self.pictures[request.image], pack_id=PACK, match_threshold=MATCH_THRESHOLD
+            faces=self.pictures[request.image],
+            pack_id=PACK,
+            match_threshold=MATCH_THRESHOLD,
+            review_threshold=REVIEW_THRESHOLD,
+            margin=MARGIN,
         )
 
     async def Search(

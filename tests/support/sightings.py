@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import grpc
+import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
+from numpy.typing import NDArray
 
 from dfip.control_plane.v1 import (
     control_plane_service_pb2,
@@ -40,6 +42,8 @@ def report(
     crop: bytes = b"",
     start: float = 0,
     end: float | None = None,
+    face: NDArray[np.float32] | None = None,
+    verdict: str = "good",
 ) -> SightingReport:
     """Return a report, its times in seconds after ``START``."""
     people = [one for one in (person_id, also) if one]
@@ -60,7 +64,7 @@ def report(
         ended_at=stamp(start + 1 if end is None else end),
         frames=5,
         box=embedding_pb2.BoundingBox(x=0.1, y=0.2, width=0.3, height=0.4),
-        quality=embedding_pb2.FaceQuality(score=0.8, width_px=90, verdict="good"),
+        quality=embedding_pb2.FaceQuality(score=0.8, width_px=90, verdict=verdict),
         evidence={
             "candidates": candidates,
             "pack_id": PACK,
@@ -68,7 +72,7 @@ def report(
             "votes": 3,
             "latency_ms": 12,
         },
-        embedding=embedding(vector(1)),
+        embedding=embedding(vector(1) if face is None else face),
         crop=crop,
     )
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.envoy.contracts import edge_methods
-from tests.support.control_plane import running_control_plane
 from tests.support.edge import running_edge
+from tests.support.people import running_people_site
 
 REQUESTS = 500
 SEED = 1
@@ -54,9 +54,9 @@ async def test_no_request_breaks_anything(tmp_path: Path) -> None:
     dice = random.Random(SEED)
     statuses: Counter[int] = Counter()
     async with (
-        running_control_plane(tmp_path) as control_plane,
-        running_edge(tmp_path, clusters={"control_plane": control_plane.target}) as edge,
-        edge.client(control_plane.token("admin").reveal()) as client,
+        running_people_site(tmp_path) as people,
+        running_edge(tmp_path, clusters={"control_plane": people.site.target}) as edge,
+        edge.client(people.site.token("admin").reveal()) as client,
     ):
         for _ in range(REQUESTS):
             verb, template = dice.choice(SPELLINGS)
@@ -76,5 +76,5 @@ async def test_no_request_breaks_anything(tmp_path: Path) -> None:
             if response.status_code >= 400:
                 assert response.json().keys() == {"code", "message", "details"}, seen
             statuses[response.status_code] += 1
-        assert not control_plane.stopping
+        assert not people.site.stopping
     assert {200, 201, 400, 404, 405} <= statuses.keys()

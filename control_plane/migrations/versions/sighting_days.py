@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-TABLE, OLD, CANDIDATES, IDS = "sightings", "sightings_old", "sighting_candidates", "sighting_ids"
+TABLE, OLD, IDS = "sightings", "sightings_old", "sighting_ids"
+OF_A_SIGHTING = ("sighting_candidates", "sighting_labels")
 INDEXES = {
     "ix_sightings_camera_id_started_at_id": "camera_id, started_at, id",
     "ix_sightings_crop_blob_id": "crop_blob_id",
@@ -31,7 +32,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_sighting_ids"),
     )
     op.execute(f"INSERT INTO {IDS} SELECT id FROM {TABLE}")  # noqa: S608 - constants
-    _tie_candidates(old=TABLE, new=IDS)
+    _tie(old=TABLE, new=IDS)
     if op.get_bind().dialect.name == "postgresql":
         _replace("PARTITION BY RANGE (started_at)", key="id, started_at")
         _make_days()
@@ -42,15 +43,17 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         _replace("", key="id")
         _move()
-    _tie_candidates(old=IDS, new=TABLE)
+    _tie(old=IDS, new=TABLE)
     op.drop_table(IDS)
 
 
-def _tie_candidates(*, old: str, new: str) -> None:
-    name = f"fk_{CANDIDATES}_sighting_id_"
-    with op.batch_alter_table(CANDIDATES) as candidates:
-        candidates.drop_constraint(name + old, type_="foreignkey")
-        candidates.create_foreign_key(name + new, new, ["sighting_id"], ["id"], ondelete="CASCADE")
+def _tie(*, old: str, new: str) -> None:
+    """Have what hangs on a sighting go with a row of another table."""
+    for table in OF_A_SIGHTING:
+        name = f"fk_{table}_sighting_id_"
+        with op.batch_alter_table(table) as rows:
+            rows.drop_constraint(name + old, type_="foreignkey")
+            rows.create_foreign_key(name + new, new, ["sighting_id"], ["id"], ondelete="CASCADE")
 
 
 def _replace(layout: str, *, key: str) -> None:

@@ -23,9 +23,17 @@ def test_creates_are_recognised_by_name_and_verb() -> None:
     assert not creating & {"ReportHeartbeat", "RetryCamera", "ListCameras", "RestartWorker"}
 
 
-def test_a_custom_verb_never_creates() -> None:
+def test_a_custom_verb_on_a_thing_never_creates() -> None:
     method = by_name()["CreateCamera"]
     assert not method.creates(RestBinding(verb="POST", template="/cameras/{camera_id}:copy"))
+
+
+def test_a_custom_verb_on_a_collection_adds_to_it() -> None:
+    method = by_name()["AddFaceFromSighting"]
+    (binding,) = method.bindings
+    assert binding.template == "/persons/{person_id}/faces:from-sighting"
+    assert method.creates(binding)
+    assert not by_name()["MergePersons"].creates(by_name()["MergePersons"].bindings[0])
 
 
 def test_a_streamed_list_ends_and_a_watch_does_not() -> None:
@@ -38,7 +46,8 @@ def test_a_streamed_list_ends_and_a_watch_does_not() -> None:
 
 def test_raw_bodies_are_recognised() -> None:
     methods = by_name()
-    assert {name for name, method in methods.items() if method.raw_request} == {"AddFace"}
+    taking_pictures = {name for name, method in methods.items() if method.raw_request}
+    assert taking_pictures == {"AddFace", "SearchByPhoto"}
     assert methods["GetSightingImage"].raw_response
 
 

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from dfip.control_plane.v1 import alert_pb2 as dfip_dot_control__plane_dot_v1_dot_alert__pb2
 from dfip.control_plane.v1 import face_pb2 as dfip_dot_control__plane_dot_v1_dot_face__pb2
 from dfip.control_plane.v1 import person_pb2 as dfip_dot_control__plane_dot_v1_dot_person__pb2
 from dfip.control_plane.v1 import runtime_pb2 as dfip_dot_control__plane_dot_v1_dot_runtime__pb2
@@ -30,17 +31,17 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dfip/control_plane/v1/event.proto\x12\x15\x64\x66ip.control_plane.v1\x1a dfip/control_plane/v1/face.proto\x1a\"dfip/control_plane/v1/person.proto\x1a#dfip/control_plane/v1/runtime.proto\x1a$dfip/control_plane/v1/sighting.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x03\n\x05\x45vent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x16\n\tcamera_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x32\n\x06\x63\x61mera\x18\x03 \x01(\x0b\x32\".dfip.control_plane.v1.EventCamera\x12-\n\ttimestamp\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x07runtime\x18\x05 \x01(\x0b\x32$.dfip.control_plane.v1.CameraRuntime\x12\x31\n\x05\x65rror\x18\x06 \x01(\x0b\x32\".dfip.control_plane.v1.WorkerError\x12\x31\n\x08sighting\x18\x07 \x01(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\x12\x16\n\tperson_id\x18\x08 \x01(\tH\x01\x88\x01\x01\x12-\n\x06person\x18\t \x01(\x0b\x32\x1d.dfip.control_plane.v1.Person\x12)\n\x04\x66\x61\x63\x65\x18\n \x01(\x0b\x32\x1b.dfip.control_plane.v1.Face\x12\x14\n\x07\x66\x61\x63\x65_id\x18\x0b \x01(\tH\x02\x88\x01\x01\x42\x0c\n\n_camera_idB\x0c\n\n_person_idB\n\n\x08_face_id\"\x9b\x02\n\x0b\x45ventCamera\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x19\n\x11\x63onnection_string\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\x15\n\rdesired_state\x18\x05 \x01(\t\x12\x10\n\x08location\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12)\n\x08metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\".\n\x0bWorkerError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dfip/control_plane/v1/event.proto\x12\x15\x64\x66ip.control_plane.v1\x1a!dfip/control_plane/v1/alert.proto\x1a dfip/control_plane/v1/face.proto\x1a\"dfip/control_plane/v1/person.proto\x1a#dfip/control_plane/v1/runtime.proto\x1a$dfip/control_plane/v1/sighting.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8a\x04\n\x05\x45vent\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x16\n\tcamera_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x32\n\x06\x63\x61mera\x18\x03 \x01(\x0b\x32\".dfip.control_plane.v1.EventCamera\x12-\n\ttimestamp\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x07runtime\x18\x05 \x01(\x0b\x32$.dfip.control_plane.v1.CameraRuntime\x12\x31\n\x05\x65rror\x18\x06 \x01(\x0b\x32\".dfip.control_plane.v1.WorkerError\x12\x31\n\x08sighting\x18\x07 \x01(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\x12\x16\n\tperson_id\x18\x08 \x01(\tH\x01\x88\x01\x01\x12-\n\x06person\x18\t \x01(\x0b\x32\x1d.dfip.control_plane.v1.Person\x12)\n\x04\x66\x61\x63\x65\x18\n \x01(\x0b\x32\x1b.dfip.control_plane.v1.Face\x12\x14\n\x07\x66\x61\x63\x65_id\x18\x0b \x01(\tH\x02\x88\x01\x01\x12+\n\x05\x61lert\x18\x0c \x01(\x0b\x32\x1c.dfip.control_plane.v1.AlertB\x0c\n\n_camera_idB\x0c\n\n_person_idB\n\n\x08_face_id\"\x9b\x02\n\x0b\x45ventCamera\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x19\n\x11\x63onnection_string\x18\x03 \x01(\t\x12\x0e\n\x06status\x18\x04 \x01(\t\x12\x15\n\rdesired_state\x18\x05 \x01(\t\x12\x10\n\x08location\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x07 \x01(\t\x12)\n\x08metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\".\n\x0bWorkerError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dfip.control_plane.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENT']._serialized_start=269
-  _globals['_EVENT']._serialized_end=746
-  _globals['_EVENTCAMERA']._serialized_start=749
-  _globals['_EVENTCAMERA']._serialized_end=1032
-  _globals['_WORKERERROR']._serialized_start=1034
-  _globals['_WORKERERROR']._serialized_end=1080
+  _globals['_EVENT']._serialized_start=304
+  _globals['_EVENT']._serialized_end=826
+  _globals['_EVENTCAMERA']._serialized_start=829
+  _globals['_EVENTCAMERA']._serialized_end=1112
+  _globals['_WORKERERROR']._serialized_start=1114
+  _globals['_WORKERERROR']._serialized_end=1160
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 import datetime
 
+from dfip.control_plane.v1 import alert_pb2 as _alert_pb2
 from dfip.control_plane.v1 import face_pb2 as _face_pb2
 from dfip.control_plane.v1 import person_pb2 as _person_pb2
 from dfip.control_plane.v1 import runtime_pb2 as _runtime_pb2
@@ -14,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Event(_message.Message):
-    __slots__ = ("type", "camera_id", "camera", "timestamp", "runtime", "error", "sighting", "person_id", "person", "face", "face_id")
+    __slots__ = ("type", "camera_id", "camera", "timestamp", "runtime", "error", "sighting", "person_id", "person", "face", "face_id", "alert")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     CAMERA_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +27,7 @@ class Event(_message.Message):
     PERSON_FIELD_NUMBER: _ClassVar[int]
     FACE_FIELD_NUMBER: _ClassVar[int]
     FACE_ID_FIELD_NUMBER: _ClassVar[int]
+    ALERT_FIELD_NUMBER: _ClassVar[int]
     type: str
     camera_id: str
     camera: EventCamera
@@ -37,7 +39,8 @@ class Event(_message.Message):
     person: _person_pb2.Person
     face: _face_pb2.Face
     face_id: str
-    def __init__(self, type: _Optional[str] = ..., camera_id: _Optional[str] = ..., camera: _Optional[_Union[EventCamera, _Mapping]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runtime: _Optional[_Union[_runtime_pb2.CameraRuntime, _Mapping]] = ..., error: _Optional[_Union[WorkerError, _Mapping]] = ..., sighting: _Optional[_Union[_sighting_pb2.Sighting, _Mapping]] = ..., person_id: _Optional[str] = ..., person: _Optional[_Union[_person_pb2.Person, _Mapping]] = ..., face: _Optional[_Union[_face_pb2.Face, _Mapping]] = ..., face_id: _Optional[str] = ...) -> None: ...
+    alert: _alert_pb2.Alert
+    def __init__(self, type: _Optional[str] = ..., camera_id: _Optional[str] = ..., camera: _Optional[_Union[EventCamera, _Mapping]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., runtime: _Optional[_Union[_runtime_pb2.CameraRuntime, _Mapping]] = ..., error: _Optional[_Union[WorkerError, _Mapping]] = ..., sighting: _Optional[_Union[_sighting_pb2.Sighting, _Mapping]] = ..., person_id: _Optional[str] = ..., person: _Optional[_Union[_person_pb2.Person, _Mapping]] = ..., face: _Optional[_Union[_face_pb2.Face, _Mapping]] = ..., face_id: _Optional[str] = ..., alert: _Optional[_Union[_alert_pb2.Alert, _Mapping]] = ...) -> None: ...
 
 class EventCamera(_message.Message):
     __slots__ = ("id", "name", "connection_string", "status", "desired_state", "location", "description", "metadata", "created_at", "updated_at")

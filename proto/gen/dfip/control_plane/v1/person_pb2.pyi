@@ -30,17 +30,23 @@ class Person(_message.Message):
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., notes: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., face_count: _Optional[int] = ..., last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ErasureReceipt(_message.Message):
-    __slots__ = ("id", "person_id", "erased_at", "faces", "sightings", "pictures")
+    __slots__ = ("id", "person_id", "erased_at", "faces", "sightings", "pictures", "alerts", "alert_rules", "watch_lists")
     ID_FIELD_NUMBER: _ClassVar[int]
     PERSON_ID_FIELD_NUMBER: _ClassVar[int]
     ERASED_AT_FIELD_NUMBER: _ClassVar[int]
     FACES_FIELD_NUMBER: _ClassVar[int]
     SIGHTINGS_FIELD_NUMBER: _ClassVar[int]
     PICTURES_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
+    ALERT_RULES_FIELD_NUMBER: _ClassVar[int]
+    WATCH_LISTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     person_id: str
     erased_at: _timestamp_pb2.Timestamp
     faces: int
     sightings: int
     pictures: int
-    def __init__(self, id: _Optional[str] = ..., person_id: _Optional[str] = ..., erased_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., faces: _Optional[int] = ..., sightings: _Optional[int] = ..., pictures: _Optional[int] = ...) -> None: ...
+    alerts: int
+    alert_rules: int
+    watch_lists: int
+    def __init__(self, id: _Optional[str] = ..., person_id: _Optional[str] = ..., erased_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., faces: _Optional[int] = ..., sightings: _Optional[int] = ..., pictures: _Optional[int] = ..., alerts: _Optional[int] = ..., alert_rules: _Optional[int] = ..., watch_lists: _Optional[int] = ...) -> None: ...

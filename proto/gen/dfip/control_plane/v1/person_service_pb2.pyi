@@ -139,6 +139,44 @@ class AddFaceResponse(_message.Message):
     data: _face_pb2.Face
     def __init__(self, success: _Optional[bool] = ..., message: _Optional[str] = ..., data: _Optional[_Union[_face_pb2.Face, _Mapping]] = ...) -> None: ...
 
+class AddFaceFromSightingRequest(_message.Message):
+    __slots__ = ("person_id", "sighting_id", "force")
+    PERSON_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGHTING_ID_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    person_id: str
+    sighting_id: str
+    force: bool
+    def __init__(self, person_id: _Optional[str] = ..., sighting_id: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class AddFaceFromSightingResponse(_message.Message):
+    __slots__ = ("success", "message", "data")
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    success: bool
+    message: str
+    data: _face_pb2.Face
+    def __init__(self, success: _Optional[bool] = ..., message: _Optional[str] = ..., data: _Optional[_Union[_face_pb2.Face, _Mapping]] = ...) -> None: ...
+
+class MergePersonsRequest(_message.Message):
+    __slots__ = ("person_id", "other_person_id")
+    PERSON_ID_FIELD_NUMBER: _ClassVar[int]
+    OTHER_PERSON_ID_FIELD_NUMBER: _ClassVar[int]
+    person_id: str
+    other_person_id: str
+    def __init__(self, person_id: _Optional[str] = ..., other_person_id: _Optional[str] = ...) -> None: ...
+
+class MergePersonsResponse(_message.Message):
+    __slots__ = ("success", "message", "data")
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    success: bool
+    message: str
+    data: _person_pb2.Person
+    def __init__(self, success: _Optional[bool] = ..., message: _Optional[str] = ..., data: _Optional[_Union[_person_pb2.Person, _Mapping]] = ...) -> None: ...
+
 class ListFacesRequest(_message.Message):
     __slots__ = ("person_id",)
     PERSON_ID_FIELD_NUMBER: _ClassVar[int]

@@ -65,6 +65,16 @@ class PersonServiceStub:
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceRequest.SerializeToString,
                 response_deserializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceResponse.FromString,
                 _registered_method=True)
+        self.AddFaceFromSighting = channel.unary_unary(
+                '/dfip.control_plane.v1.PersonService/AddFaceFromSighting',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceFromSightingRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceFromSightingResponse.FromString,
+                _registered_method=True)
+        self.MergePersons = channel.unary_unary(
+                '/dfip.control_plane.v1.PersonService/MergePersons',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.MergePersonsRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.MergePersonsResponse.FromString,
+                _registered_method=True)
         self.ListFaces = channel.unary_unary(
                 '/dfip.control_plane.v1.PersonService/ListFaces',
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.ListFacesRequest.SerializeToString,
@@ -128,6 +138,21 @@ class PersonServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddFaceFromSighting(self, request, context):
+        """Enrols the face of a sighting, with its picture, and labels the sighting as the person's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergePersons(self, request, context):
+        """Makes two records of one person into one: faces and sightings of the other become this one's,
+        and the other record is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListFaces(self, request, context):
         """Lists the enrolled faces of a person.
         """
@@ -181,6 +206,16 @@ def add_PersonServiceServicer_to_server(servicer, server):
                     servicer.AddFace,
                     request_deserializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceRequest.FromString,
                     response_serializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceResponse.SerializeToString,
+            ),
+            'AddFaceFromSighting': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddFaceFromSighting,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceFromSightingRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceFromSightingResponse.SerializeToString,
+            ),
+            'MergePersons': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergePersons,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.MergePersonsRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_person__service__pb2.MergePersonsResponse.SerializeToString,
             ),
             'ListFaces': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFaces,
@@ -361,6 +396,60 @@ class PersonService:
             '/dfip.control_plane.v1.PersonService/AddFace',
             dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceRequest.SerializeToString,
             dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddFaceFromSighting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.PersonService/AddFaceFromSighting',
+            dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceFromSightingRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_person__service__pb2.AddFaceFromSightingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergePersons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.PersonService/MergePersons',
+            dfip_dot_control__plane_dot_v1_dot_person__service__pb2.MergePersonsRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_person__service__pb2.MergePersonsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Sighting(_message.Message):
-    __slots__ = ("id", "camera_id", "track_id", "decision", "person_id", "person_name", "unknown_id", "score", "threshold", "margin", "started_at", "ended_at", "frames", "box", "quality", "evidence")
+    __slots__ = ("id", "camera_id", "track_id", "decision", "person_id", "person_name", "unknown_id", "score", "threshold", "margin", "started_at", "ended_at", "frames", "box", "quality", "evidence", "label")
     ID_FIELD_NUMBER: _ClassVar[int]
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     TRACK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class Sighting(_message.Message):
     BOX_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     id: str
     camera_id: str
     track_id: int
@@ -45,7 +46,18 @@ class Sighting(_message.Message):
     box: _embedding_pb2.BoundingBox
     quality: _embedding_pb2.FaceQuality
     evidence: SightingEvidence
-    def __init__(self, id: _Optional[str] = ..., camera_id: _Optional[str] = ..., track_id: _Optional[int] = ..., decision: _Optional[str] = ..., person_id: _Optional[str] = ..., person_name: _Optional[str] = ..., unknown_id: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., margin: _Optional[float] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frames: _Optional[int] = ..., box: _Optional[_Union[_embedding_pb2.BoundingBox, _Mapping]] = ..., quality: _Optional[_Union[_embedding_pb2.FaceQuality, _Mapping]] = ..., evidence: _Optional[_Union[SightingEvidence, _Mapping]] = ...) -> None: ...
+    label: SightingLabel
+    def __init__(self, id: _Optional[str] = ..., camera_id: _Optional[str] = ..., track_id: _Optional[int] = ..., decision: _Optional[str] = ..., person_id: _Optional[str] = ..., person_name: _Optional[str] = ..., unknown_id: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., margin: _Optional[float] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frames: _Optional[int] = ..., box: _Optional[_Union[_embedding_pb2.BoundingBox, _Mapping]] = ..., quality: _Optional[_Union[_embedding_pb2.FaceQuality, _Mapping]] = ..., evidence: _Optional[_Union[SightingEvidence, _Mapping]] = ..., label: _Optional[_Union[SightingLabel, _Mapping]] = ...) -> None: ...
+
+class SightingLabel(_message.Message):
+    __slots__ = ("verdict", "labelled_by", "labelled_at")
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    LABELLED_BY_FIELD_NUMBER: _ClassVar[int]
+    LABELLED_AT_FIELD_NUMBER: _ClassVar[int]
+    verdict: str
+    labelled_by: str
+    labelled_at: _timestamp_pb2.Timestamp
+    def __init__(self, verdict: _Optional[str] = ..., labelled_by: _Optional[str] = ..., labelled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SightingEvidence(_message.Message):
     __slots__ = ("candidates", "pack_id", "threshold_version", "votes", "latency_ms")

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from dfip.control_plane.v1 import sighting_pb2 as dfip_dot_control__plane_dot_v1_dot_sighting__pb2
+from dfip.identity_index.v1 import embedding_pb2 as dfip_dot_identity__index_dot_v1_dot_embedding__pb2
 from dfip.options.v1 import policy_pb2 as dfip_dot_options_dot_v1_dot_policy__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,dfip/control_plane/v1/sighting_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$dfip/control_plane/v1/sighting.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x02\n\x14ListSightingsRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1b\n\tperson_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x31\n\x08\x64\x65\x63ision\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1aR\x00R\x05matchR\x06reviewR\x07unknown\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\tpage_size\x18\x06 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"\x81\x01\n\x15ListSightingsResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12-\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"3\n\x12GetSightingRequest\x12\x1d\n\x0bsighting_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"f\n\x13GetSightingResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12-\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\"8\n\x17GetSightingImageRequest\x12\x1d\n\x0bsighting_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"T\n\x15WatchSightingsRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0cresume_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"b\n\x16WatchSightingsResponse\x12\x32\n\tsightings\x18\x01 \x03(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\x12\x14\n\x0cresume_token\x18\x02 \x01(\t2\xc3\x04\n\x0fSightingService\x12\x8a\x01\n\rListSightings\x12+.dfip.control_plane.v1.ListSightingsRequest\x1a,.dfip.control_plane.v1.ListSightingsResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x01\x18\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/sightings\x12\x92\x01\n\x0bGetSighting\x12).dfip.control_plane.v1.GetSightingRequest\x1a*.dfip.control_plane.v1.GetSightingResponse\",\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x01\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/sightings/{sighting_id}\x12\x8c\x01\n\x10GetSightingImage\x12..dfip.control_plane.v1.GetSightingImageRequest\x1a\x14.google.api.HttpBody\"2\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x01\x18\x03\x82\xd3\xe4\x93\x02 \x12\x1e/sightings/{sighting_id}/image\x12\x7f\n\x0eWatchSightings\x12,.dfip.control_plane.v1.WatchSightingsRequest\x1a-.dfip.control_plane.v1.WatchSightingsResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x01\x10\x01\x18\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,dfip/control_plane/v1/sighting_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a$dfip/control_plane/v1/sighting.proto\x1a&dfip/identity_index/v1/embedding.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x02\n\x14ListSightingsRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1b\n\tperson_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x31\n\x08\x64\x65\x63ision\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1aR\x00R\x05matchR\x06reviewR\x07unknown\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\tpage_size\x18\x06 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"\x81\x01\n\x15ListSightingsResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12-\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"3\n\x12GetSightingRequest\x12\x1d\n\x0bsighting_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"f\n\x13GetSightingResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12-\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\"8\n\x17GetSightingImageRequest\x12\x1d\n\x0bsighting_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"\x7f\n\x14LabelSightingRequest\x12\x1d\n\x0bsighting_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12+\n\x05label\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17R\x07\x63onfirmR\x06rejectR\x04move\x12\x1b\n\tperson_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"h\n\x15LabelSightingResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12-\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\"\xae\x01\n\x14SearchByPhotoRequest\x12#\n\x05image\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBody\x12\x1b\n\tcamera_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x98\x01\n\x15SearchByPhotoResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32 .dfip.control_plane.v1.FoundFace\x12\x1a\n\x12sightings_compared\x18\x04 \x01(\r\x12\x11\n\ttruncated\x18\x05 \x01(\x08\"\xf7\x01\n\tFoundFace\x12\x30\n\x03\x62ox\x18\x01 \x01(\x0b\x32#.dfip.identity_index.v1.BoundingBox\x12\x34\n\x07quality\x18\x02 \x01(\x0b\x32#.dfip.identity_index.v1.FaceQuality\x12\x10\n\x08\x64\x65\x63ision\x18\x03 \x01(\t\x12\x35\n\ncandidates\x18\x04 \x03(\x0b\x32!.dfip.identity_index.v1.Candidate\x12\x39\n\tsightings\x18\x05 \x03(\x0b\x32&.dfip.control_plane.v1.SimilarSighting\"S\n\x0fSimilarSighting\x12\r\n\x05score\x18\x01 \x01(\x02\x12\x31\n\x08sighting\x18\x02 \x01(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\"T\n\x15WatchSightingsRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0cresume_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"b\n\x16WatchSightingsResponse\x12\x32\n\tsightings\x18\x01 \x03(\x0b\x32\x1f.dfip.control_plane.v1.Sighting\x12\x14\n\x0cresume_token\x18\x02 \x01(\t2\xf8\x06\n\x0fSightingService\x12\x8a\x01\n\rListSightings\x12+.dfip.control_plane.v1.ListSightingsRequest\x1a,.dfip.control_plane.v1.ListSightingsResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x01\x18\x01\x82\xd3\xe4\x93\x02\x0c\x12\n/sightings\x12\x92\x01\n\x0bGetSighting\x12).dfip.control_plane.v1.GetSightingRequest\x1a*.dfip.control_plane.v1.GetSightingResponse\",\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x01\x18\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/sightings/{sighting_id}\x12\x8c\x01\n\x10GetSightingImage\x12..dfip.control_plane.v1.GetSightingImageRequest\x1a\x14.google.api.HttpBody\"2\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x01\x18\x03\x82\xd3\xe4\x93\x02 \x12\x1e/sightings/{sighting_id}/image\x12\xa1\x01\n\rLabelSighting\x12+.dfip.control_plane.v1.LabelSightingRequest\x1a,.dfip.control_plane.v1.LabelSightingResponse\"5\x90\x02\x02\xaa\xbb\x18\x05\n\x01\x02\x18\x02\x82\xd3\xe4\x93\x02#\"\x1e/sightings/{sighting_id}:label:\x01*\x12\x8e\x01\n\rSearchByPhoto\x12+.dfip.control_plane.v1.SearchByPhotoRequest\x1a,.dfip.control_plane.v1.SearchByPhotoResponse\"\"\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x02\x18\x03\x82\xd3\xe4\x93\x02\x10\"\x07/search:\x05image\x12\x7f\n\x0eWatchSightings\x12,.dfip.control_plane.v1.WatchSightingsRequest\x1a-.dfip.control_plane.v1.WatchSightingsResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x01\x10\x01\x18\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,6 +52,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSIGHTINGREQUEST'].fields_by_name['sighting_id']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_GETSIGHTINGIMAGEREQUEST'].fields_by_name['sighting_id']._loaded_options = None
   _globals['_GETSIGHTINGIMAGEREQUEST'].fields_by_name['sighting_id']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LABELSIGHTINGREQUEST'].fields_by_name['sighting_id']._loaded_options = None
+  _globals['_LABELSIGHTINGREQUEST'].fields_by_name['sighting_id']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LABELSIGHTINGREQUEST'].fields_by_name['label']._loaded_options = None
+  _globals['_LABELSIGHTINGREQUEST'].fields_by_name['label']._serialized_options = b'\272H\031r\027R\007confirmR\006rejectR\004move'
+  _globals['_LABELSIGHTINGREQUEST'].fields_by_name['person_id']._loaded_options = None
+  _globals['_LABELSIGHTINGREQUEST'].fields_by_name['person_id']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_SEARCHBYPHOTOREQUEST'].fields_by_name['camera_id']._loaded_options = None
+  _globals['_SEARCHBYPHOTOREQUEST'].fields_by_name['camera_id']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_WATCHSIGHTINGSREQUEST'].fields_by_name['camera_id']._loaded_options = None
   _globals['_WATCHSIGHTINGSREQUEST'].fields_by_name['camera_id']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_WATCHSIGHTINGSREQUEST'].fields_by_name['resume_token']._loaded_options = None
@@ -61,22 +70,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGHTINGSERVICE'].methods_by_name['GetSighting']._serialized_options = b'\220\002\001\252\273\030\005\n\001\001\030\001\202\323\344\223\002\032\022\030/sightings/{sighting_id}'
   _globals['_SIGHTINGSERVICE'].methods_by_name['GetSightingImage']._loaded_options = None
   _globals['_SIGHTINGSERVICE'].methods_by_name['GetSightingImage']._serialized_options = b'\220\002\001\252\273\030\005\n\001\001\030\003\202\323\344\223\002 \022\036/sightings/{sighting_id}/image'
+  _globals['_SIGHTINGSERVICE'].methods_by_name['LabelSighting']._loaded_options = None
+  _globals['_SIGHTINGSERVICE'].methods_by_name['LabelSighting']._serialized_options = b'\220\002\002\252\273\030\005\n\001\002\030\002\202\323\344\223\002#\"\036/sightings/{sighting_id}:label:\001*'
+  _globals['_SIGHTINGSERVICE'].methods_by_name['SearchByPhoto']._loaded_options = None
+  _globals['_SIGHTINGSERVICE'].methods_by_name['SearchByPhoto']._serialized_options = b'\220\002\001\252\273\030\005\n\001\002\030\003\202\323\344\223\002\020\"\007/search:\005image'
   _globals['_SIGHTINGSERVICE'].methods_by_name['WatchSightings']._loaded_options = None
   _globals['_SIGHTINGSERVICE'].methods_by_name['WatchSightings']._serialized_options = b'\220\002\001\252\273\030\007\n\001\001\020\001\030\001'
-  _globals['_LISTSIGHTINGSREQUEST']._serialized_start=259
-  _globals['_LISTSIGHTINGSREQUEST']._serialized_end=535
-  _globals['_LISTSIGHTINGSRESPONSE']._serialized_start=538
-  _globals['_LISTSIGHTINGSRESPONSE']._serialized_end=667
-  _globals['_GETSIGHTINGREQUEST']._serialized_start=669
-  _globals['_GETSIGHTINGREQUEST']._serialized_end=720
-  _globals['_GETSIGHTINGRESPONSE']._serialized_start=722
-  _globals['_GETSIGHTINGRESPONSE']._serialized_end=824
-  _globals['_GETSIGHTINGIMAGEREQUEST']._serialized_start=826
-  _globals['_GETSIGHTINGIMAGEREQUEST']._serialized_end=882
-  _globals['_WATCHSIGHTINGSREQUEST']._serialized_start=884
-  _globals['_WATCHSIGHTINGSREQUEST']._serialized_end=968
-  _globals['_WATCHSIGHTINGSRESPONSE']._serialized_start=970
-  _globals['_WATCHSIGHTINGSRESPONSE']._serialized_end=1068
-  _globals['_SIGHTINGSERVICE']._serialized_start=1071
-  _globals['_SIGHTINGSERVICE']._serialized_end=1650
+  _globals['_LISTSIGHTINGSREQUEST']._serialized_start=299
+  _globals['_LISTSIGHTINGSREQUEST']._serialized_end=575
+  _globals['_LISTSIGHTINGSRESPONSE']._serialized_start=578
+  _globals['_LISTSIGHTINGSRESPONSE']._serialized_end=707
+  _globals['_GETSIGHTINGREQUEST']._serialized_start=709
+  _globals['_GETSIGHTINGREQUEST']._serialized_end=760
+  _globals['_GETSIGHTINGRESPONSE']._serialized_start=762
+  _globals['_GETSIGHTINGRESPONSE']._serialized_end=864
+  _globals['_GETSIGHTINGIMAGEREQUEST']._serialized_start=866
+  _globals['_GETSIGHTINGIMAGEREQUEST']._serialized_end=922
+  _globals['_LABELSIGHTINGREQUEST']._serialized_start=924
+  _globals['_LABELSIGHTINGREQUEST']._serialized_end=1051
+  _globals['_LABELSIGHTINGRESPONSE']._serialized_start=1053
+  _globals['_LABELSIGHTINGRESPONSE']._serialized_end=1157
+  _globals['_SEARCHBYPHOTOREQUEST']._serialized_start=1160
+  _globals['_SEARCHBYPHOTOREQUEST']._serialized_end=1334
+  _globals['_SEARCHBYPHOTORESPONSE']._serialized_start=1337
+  _globals['_SEARCHBYPHOTORESPONSE']._serialized_end=1489
+  _globals['_FOUNDFACE']._serialized_start=1492
+  _globals['_FOUNDFACE']._serialized_end=1739
+  _globals['_SIMILARSIGHTING']._serialized_start=1741
+  _globals['_SIMILARSIGHTING']._serialized_end=1824
+  _globals['_WATCHSIGHTINGSREQUEST']._serialized_start=1826
+  _globals['_WATCHSIGHTINGSREQUEST']._serialized_end=1910
+  _globals['_WATCHSIGHTINGSRESPONSE']._serialized_start=1912
+  _globals['_WATCHSIGHTINGSRESPONSE']._serialized_end=2010
+  _globals['_SIGHTINGSERVICE']._serialized_start=2013
+  _globals['_SIGHTINGSERVICE']._serialized_end=2901
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,16 @@ class SightingServiceStub:
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.GetSightingImageRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.LabelSighting = channel.unary_unary(
+                '/dfip.control_plane.v1.SightingService/LabelSighting',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.LabelSightingRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.LabelSightingResponse.FromString,
+                _registered_method=True)
+        self.SearchByPhoto = channel.unary_unary(
+                '/dfip.control_plane.v1.SightingService/SearchByPhoto',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.SearchByPhotoRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.SearchByPhotoResponse.FromString,
+                _registered_method=True)
         self.WatchSightings = channel.unary_stream(
                 '/dfip.control_plane.v1.SightingService/WatchSightings',
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.WatchSightingsRequest.SerializeToString,
@@ -85,6 +95,21 @@ class SightingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LabelSighting(self, request, context):
+        """Says who it was, or who it was not; what the worker decides after changes nothing of that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchByPhoto(self, request, context):
+        """Says who is on a photograph, sent as the raw body; with a camera or a time, also which past
+        sightings look like the faces on it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchSightings(self, request, context):
         """Follows sightings as they come and change.
         """
@@ -109,6 +134,16 @@ def add_SightingServiceServicer_to_server(servicer, server):
                     servicer.GetSightingImage,
                     request_deserializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.GetSightingImageRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'LabelSighting': grpc.unary_unary_rpc_method_handler(
+                    servicer.LabelSighting,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.LabelSightingRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.LabelSightingResponse.SerializeToString,
+            ),
+            'SearchByPhoto': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchByPhoto,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.SearchByPhotoRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.SearchByPhotoResponse.SerializeToString,
             ),
             'WatchSightings': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchSightings,
@@ -198,6 +233,60 @@ class SightingService:
             '/dfip.control_plane.v1.SightingService/GetSightingImage',
             dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.GetSightingImageRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LabelSighting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.SightingService/LabelSighting',
+            dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.LabelSightingRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.LabelSightingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchByPhoto(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.SightingService/SearchByPhoto',
+            dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.SearchByPhotoRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.SearchByPhotoResponse.FromString,
             options,
             channel_credentials,
             insecure,

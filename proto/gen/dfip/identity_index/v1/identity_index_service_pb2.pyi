@@ -33,14 +33,18 @@ class AnalyzedFace(_message.Message):
     def __init__(self, box: _Optional[_Union[_embedding_pb2.BoundingBox, _Mapping]] = ..., score: _Optional[float] = ..., quality: _Optional[_Union[_embedding_pb2.FaceQuality, _Mapping]] = ..., embedding: _Optional[_Union[_embedding_pb2.EmbeddingBatch, _Mapping]] = ..., portrait: _Optional[bytes] = ...) -> None: ...
 
 class AnalyzeFacesResponse(_message.Message):
-    __slots__ = ("faces", "pack_id", "match_threshold")
+    __slots__ = ("faces", "pack_id", "match_threshold", "review_threshold", "margin")
     FACES_FIELD_NUMBER: _ClassVar[int]
     PACK_ID_FIELD_NUMBER: _ClassVar[int]
     MATCH_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
     faces: _containers.RepeatedCompositeFieldContainer[AnalyzedFace]
     pack_id: str
     match_threshold: float
-    def __init__(self, faces: _Optional[_Iterable[_Union[AnalyzedFace, _Mapping]]] = ..., pack_id: _Optional[str] = ..., match_threshold: _Optional[float] = ...) -> None: ...
+    review_threshold: float
+    margin: float
+    def __init__(self, faces: _Optional[_Iterable[_Union[AnalyzedFace, _Mapping]]] = ..., pack_id: _Optional[str] = ..., match_threshold: _Optional[float] = ..., review_threshold: _Optional[float] = ..., margin: _Optional[float] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
     __slots__ = ("probes", "k", "min_revision")
