@@ -129,6 +129,10 @@ class Transaction:
         """Keep everybody else out of a table until the end of the transaction, readers too."""
         await self._engine.hold_table(self.session, table)
 
+    async def partition_names(self, table: Table) -> list[str]:
+        """Return the names of a table's partitions."""
+        return await self._engine.partition_names(self.session, table)
+
     async def drop_partition(self, table: Table, name: str) -> None:
         """Drop a partition of a table that this transaction holds."""
         await self._engine.drop_partition(self.session, table, name)

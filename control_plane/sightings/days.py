@@ -47,6 +47,8 @@ async def _drop(tx: Transaction, name: str, before: datetime) -> bool:
         SightingRow.started_at < start_of(day_of(day) + 1)
     )
     await tx.hold_table(SIGHTINGS)
+    if name not in await tx.partition_names(SIGHTINGS):
+        return False  # another control plane was first
     lasts = select(exists().where(of_the_day, SightingRow.ended_at >= before))
     if await tx.session.scalar(lasts):
         return False

@@ -86,7 +86,8 @@ async def test_a_day_waits_for_its_longest_sighting(
     await drop_before(database, days, NOON + timedelta(days=8))
     assert await count(site, SightingRow) == 1
     assert partition(database, NOON) in await database.partition_names(SIGHTINGS)
-    assert await drop_before(database, days, NOON + timedelta(days=9, seconds=1)) == 1
+    await drop_before(database, days, NOON + timedelta(days=9, seconds=1))
+    assert partition(database, NOON) not in await database.partition_names(SIGHTINGS)
     assert await count(site, SightingRow) == 0
 
 
@@ -108,4 +109,16 @@ async def test_what_started_long_ago_has_a_place_too(site: RunningControlPlane) 
     await reports.send(report("unknown", start=NOW - 1_000 * DAY))
     assert await count(site, SightingRow) == 1
     await site.control_plane.retention.once()
+    assert [await count(site, row) for row in (SightingRow, SightingIdRow)] == [0, 0]
+
+
+async def test_several_at_once_drop_each_day_once(site: RunningControlPlane) -> None:
+    database = site.control_plane.database
+    reports = await Reports.open(site)
+    starts = [NOW - number * DAY for number in range(1, 4)]
+    await reports.send(*(report("unknown", start=start) for start in starts))
+    gone = await asyncio.gather(
+        *(drop_before(database, sighting_days(database), NOON) for _ in range(4))
+    )
+    assert sum(gone) == len(starts)
     assert [await count(site, row) for row in (SightingRow, SightingIdRow)] == [0, 0]
