@@ -11,8 +11,10 @@ from control_plane.alerts.removal import forget_old_standings, remove_old_alerts
 from control_plane.audit.removal import remove_audit_rows
 from control_plane.blobs.removal import BlobRemover
 from control_plane.database import Database
+from control_plane.days import day_of, start_of
 from control_plane.events.compaction import compact
 from control_plane.settings import Settings
+from control_plane.sightings.days import drop_before, sighting_days
 from control_plane.sightings.removal import forget_erased, remove_older_than
 from control_plane.telemetry.model import OLDEST
 from control_plane.telemetry.store import TelemetryStore
@@ -41,6 +43,7 @@ class Retention:
         self._clock = clock
         self._settings = settings
         self._telemetry = TelemetryStore(database)
+        self._sighting_days = sighting_days(database)
 
     async def run(self) -> None:
         """Look once an hour, for ever."""
@@ -57,14 +60,19 @@ class Retention:
             keep=self._settings.event_rows,
         )
         cutoff = self._clock.now() - timedelta(days=self._settings.sighting_days)
+        await self._sighting_days.prepare(self._clock.now())
+        days = await drop_before(self._database, self._sighting_days, cutoff)
         sightings = 0
+        # where days are dropped, what is left of earlier ones: nothing, or from before there were
+        # days; the last day stays whole until all of it is too old
+        whole = start_of(day_of(cutoff)) if self._database.has_partitions else None
         while True:
             async with self._database.write() as tx:
-                removed = await remove_older_than(tx, cutoff, _CHUNK)
+                removed = await remove_older_than(tx, cutoff, _CHUNK, started_before=whole)
             sightings += removed
             if removed < _CHUNK:
                 break
-        if sightings:
+        if sightings or days:
             await self._remover.drain()
         now = self._clock.now()
         samples = await self._telemetry.remove_old(
@@ -84,11 +92,12 @@ class Retention:
             before=now - timedelta(days=self._settings.audit_days),
             refusals=self._settings.audit_refusals,
         )
-        if events or sightings or samples or alerts or deliveries:
+        if events or days or sightings or samples or alerts or deliveries:
             _log.info(
                 "retention.removed",
                 events=events,
                 sightings=sightings,
+                sighting_days=days,
                 telemetry_samples=samples,
                 alerts=alerts,
                 webhook_deliveries=deliveries,

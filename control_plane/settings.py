@@ -25,8 +25,9 @@ class Settings(IdentityProviderSettings):
         reflection: Let callers ask which services there are.
         event_days: Days that the change feed goes back.
         event_rows: Events that it holds at most.
-        sighting_days: Days that sightings and their pictures are kept.
-        telemetry_days: Days that telemetry is kept.
+        sighting_days: Days that sightings and their pictures are kept; on PostgreSQL to the end of
+            the day (UTC).
+        telemetry_days: Days that telemetry is kept; the same.
         alert_days: Days that alerts are kept.
         audit_days: Days that audit rows are kept.
         audit_refusals: Rows of refused calls that it holds at most.
