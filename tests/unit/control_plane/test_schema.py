@@ -49,7 +49,7 @@ async def test_migrating_again_changes_nothing(empty: Database) -> None:
         assert (await session.scalars(select(FeedRow.feed_id))).all() == [feed_id]
 
 
-@pytest.mark.parametrize("down", ["0001", "0002", "0003", "0004", "0005", "0009", "0010"])
+@pytest.mark.parametrize("down", ["0001", "0002", "0003", "0004", "0005", "0009", "0010", "0012"])
 async def test_down_and_up_again_keeps_what_both_revisions_hold(empty: Database, down: str) -> None:
     await migrate(empty)
     async with empty.write() as tx:

@@ -12,7 +12,7 @@ from control_plane import schema
 from control_plane.database import Database
 from control_plane.sightings.days import SIGHTINGS
 
-BEFORE, AFTER = "0011", "0012"
+BEFORE, AFTER = "0013", "0014"
 NOW = datetime.now(UTC).replace(microsecond=0)
 STARTS = {"a": NOW, "b": NOW - timedelta(days=3), "c": NOW - timedelta(days=400)}
 
