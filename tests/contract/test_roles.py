@@ -114,6 +114,22 @@ LET_IN = {
     "dfip.vision_worker.v1.WorkerService/GetWorkerStatus": MANAGER,
     "dfip.vision_worker.v1.WorkerService/Drain": MANAGER,
 }
+LIMITED = {
+    "dfip.control_plane.v1.ControlPlaneService/ListCameras": VIEWER,
+    "dfip.control_plane.v1.ControlPlaneService/GetCamera": VIEWER,
+    "dfip.control_plane.v1.ControlPlaneService/UpdateCamera": OPERATOR,
+    "dfip.control_plane.v1.ControlPlaneService/SetCameraStatus": OPERATOR,
+    "dfip.control_plane.v1.ControlPlaneService/ListCameraRuntimes": VIEWER,
+    "dfip.control_plane.v1.ControlPlaneService/RetryCamera": OPERATOR,
+    "dfip.control_plane.v1.EventService/StreamEvents": VIEWER,
+    "dfip.control_plane.v1.EventService/WatchEvents": VIEWER,
+    "dfip.control_plane.v1.SightingService/ListSightings": VIEWER,
+    "dfip.control_plane.v1.SightingService/GetSighting": VIEWER,
+    "dfip.control_plane.v1.SightingService/GetSightingImage": VIEWER,
+    "dfip.control_plane.v1.SightingService/WatchSightings": VIEWER,
+    "dfip.control_plane.v1.TelemetryService/QueryTelemetry": VIEWER,
+}
+"""What lets in a token that is limited to some cameras; ``test_camera_scope.py`` walks them."""
 METHODS: dict[str, Any] = {
     f"{binding.descriptor.full_name}/{method.name}": method
     for binding in SERVICES
@@ -232,6 +248,32 @@ async def test_exactly_these_roles_get_in(door: Door, name: str) -> None:
             assert code is not grpc.StatusCode.UNAUTHENTICATED
             let_in.add(role)
     assert let_in == LET_IN[name]
+
+
+@pytest.mark.parametrize("name", sorted(LET_IN))
+async def test_a_token_for_some_cameras_gets_in_only_where_they_are_kept_to(
+    door: Door, name: str
+) -> None:
+    let_in = set()
+    for role in ("viewer", "operator"):
+        code = await door.knock(name, f"Bearer {door.token(role, cameras=['c'])}")
+        if code is not grpc.StatusCode.PERMISSION_DENIED:
+            let_in.add(role)
+    assert let_in == LIMITED.get(name, set()) - {"admin"}
+
+
+@pytest.mark.parametrize("role", ["admin", "worker", "manager", "index", "control_plane"])
+async def test_nobody_else_can_be_limited(door: Door, role: str) -> None:
+    name = "dfip.control_plane.v1.ControlPlaneService/ListCameras"
+    code = await door.knock(name, f"Bearer {door.token(role, cameras=['c'])}")
+    assert code is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("cameras", ["c", {"c": 1}, [1], None, 7])
+async def test_a_limit_that_cannot_be_read_lets_nobody_in(door: Door, cameras: Any) -> None:
+    name = "dfip.control_plane.v1.ControlPlaneService/ListCameras"
+    code = await door.knock(name, f"Bearer {door.token('viewer', cameras=cameras)}")
+    assert code is grpc.StatusCode.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize("name", sorted(LET_IN))

@@ -52,7 +52,8 @@ async def test_a_shell_completes_a_cameras_name(tmp_path: Path) -> None:
     world.add_camera("door")
     world.add_camera("gate")
     async with serving(world) as access:
-        done = await asyncio.to_thread(completed, "dfip camera start d", access.server, tmp_path)
+        # no id, which is hexadecimal, begins with "do"
+        done = await asyncio.to_thread(completed, "dfip camera start do", access.server, tmp_path)
     assert (done.stdout.strip(), done.stderr) == ("door", "")
 
 
