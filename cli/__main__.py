@@ -10,7 +10,17 @@ from collections.abc import Sequence
 
 import typer
 
-from cli.commands import alert_rules, alerts, audit, camera, keys, person, token, watch_lists
+from cli.commands import (
+    alert_rules,
+    alerts,
+    audit,
+    camera,
+    keys,
+    person,
+    token,
+    watch_lists,
+    webhooks,
+)
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
 from cli.commands.identity import label, search
@@ -52,6 +62,7 @@ app.add_typer(alert_rules.app, name="alert-rules")
 app.add_typer(watch_lists.app, name="watch-lists")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

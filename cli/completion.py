@@ -1,4 +1,4 @@
-"""Completes the names of cameras and people in a shell, by asking the site.
+"""Completes the names of cameras, people and webhooks in a shell, by asking the site.
 
 A completion that fails or is slow is worse than none: whatever is in the way, nothing is offered
 and nothing is said. A name that a shell would take apart is offered as its id, with the name beside
@@ -33,6 +33,13 @@ def complete_person(context: typer.Context, incomplete: str) -> list[Offer]:
     from cli.client.lookup import person_names
 
     return offers(_ask(context, person_names), incomplete)
+
+
+def complete_webhook(context: typer.Context, incomplete: str) -> list[Offer]:
+    """Return the webhooks whose name or id begins so."""
+    from cli.client.webhooks import webhook_names
+
+    return offers(_ask(context, webhook_names), incomplete)
 
 
 def offers(names: dict[str, str], incomplete: str) -> list[Offer]:

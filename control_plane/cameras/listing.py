@@ -14,11 +14,12 @@ from service_runtime.pagination import decode_page_token, encode_page_token
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraFilter:
-    """Which cameras to list; empty text filters nothing."""
+    """Which cameras to list; empty text filters nothing, and ``cameras`` None lets all through."""
 
     health: str = ""
     desired_state: str = ""
     location: str = ""
+    cameras: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ def _query(wanted: CameraFilter, now: datetime) -> Select[CameraRow, CameraRunti
         .join(CameraRuntimeRow, CameraRuntimeRow.camera_id == CameraRow.id)
         .order_by(CameraRow.name_key, CameraRow.id)
     )
+    if wanted.cameras is not None:
+        query = query.where(CameraRow.id.in_(wanted.cameras))
     if wanted.desired_state:
         query = query.where(CameraRow.desired_state == wanted.desired_state)
     if wanted.location:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 
+from control_plane.access import current_scope, require_camera
 from control_plane.cameras import listing, requests
 from control_plane.cameras.mapping import (
     camera_message,
@@ -28,8 +29,6 @@ from dfip.control_plane.v1 import camera_pb2, control_plane_service_pb2_grpc
 from dfip.control_plane.v1 import control_plane_service_pb2 as pb
 from service_runtime.authentication import current_caller
 from service_runtime.clock import Clock
-from service_runtime.errors import PermissionDenied
-from service_runtime.identifiers import parse_id
 from service_runtime.resume_tokens import ResumeToken
 
 NEXT_PAGE_TOKEN = "x-next-page-token"  # noqa: S105 - the name of a header
@@ -73,7 +72,10 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
     ) -> AsyncIterator[camera_pb2.CameraSummary]:
         """List the cameras; everything is read before the first one is sent."""
         wanted = listing.CameraFilter(
-            health=request.status, desired_state=request.desired_state, location=request.location
+            health=request.status,
+            desired_state=request.desired_state,
+            location=request.location,
+            cameras=current_scope().cameras,
         )
         now = self._clock.now()
         async with self._database.read() as session:
@@ -91,7 +93,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         """Read one camera."""
         del context
         async with self._database.read() as session:
-            found = await load(session, _camera_id(request.camera_id))
+            found = await load(session, require_camera(request.camera_id))
         return pb.GetCameraResponse(
             success=True, message="Camera retrieved successfully", data=self._camera(found)
         )
@@ -101,7 +103,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
     ) -> pb.UpdateCameraResponse:
         """Change what the request names."""
         del context
-        camera_id = _camera_id(request.camera_id)
+        camera_id = require_camera(request.camera_id)
         change = requests.camera_change(request, media_root=self._media_root)
         changed = await self._registry.update(camera_id, change)
         return pb.UpdateCameraResponse(
@@ -115,7 +117,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         del context
         state = DESIRED_STATE_OF[request.status]
         changed = await self._registry.update(
-            _camera_id(request.camera_id), CameraChange(desired_state=state)
+            require_camera(request.camera_id), CameraChange(desired_state=state)
         )
         return pb.SetCameraStatusResponse(
             success=True, message="Camera status updated successfully", data=self._camera(changed)
@@ -126,7 +128,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
     ) -> pb.DeleteCameraResponse:
         """Remove a camera, its runtime, its sightings and its telemetry."""
         del context
-        await self._registry.delete(_camera_id(request.camera_id))
+        await self._registry.delete(require_camera(request.camera_id))
         return pb.DeleteCameraResponse(success=True, message="Camera deleted successfully")
 
     async def ListCameraRuntimes(
@@ -138,7 +140,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         async with self._database.read() as session:
             page = await listing.read_page(
                 session,
-                listing.CameraFilter(),
+                listing.CameraFilter(cameras=current_scope().cameras),
                 page_size=request.page_size,
                 page_token=request.page_token,
                 now=now,
@@ -158,11 +160,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         """Take a worker's word that it lives."""
         del context
         caller = current_caller()
-        camera_id = _camera_id(request.camera_id)
-        if caller.camera_id != camera_id:
-            raise PermissionDenied(
-                "CAMERA_NOT_YOURS", "This token speaks for another camera.", camera_id=camera_id
-            )
+        camera_id = require_camera(request.camera_id)
         health_info = check_json(
             "health_info", json_object(request.health_info), max_bytes=HEALTH_INFO_BYTES
         )
@@ -181,7 +179,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
     ) -> pb.RetryCameraResponse:
         """Skip the wait of a camera that backs off."""
         del context
-        await self._registry.retry(_camera_id(request.camera_id))
+        await self._registry.retry(require_camera(request.camera_id))
         return pb.RetryCameraResponse(success=True, message="Camera is tried again")
 
     async def WatchCameras(
@@ -224,7 +222,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         """Open a new epoch and make the token of its worker."""
         del context
         issued, epoch = await self._registry.issue_worker_token(
-            _camera_id(request.camera_id), lease_term=request.lease_term
+            require_camera(request.camera_id), lease_term=request.lease_term
         )
         return pb.IssueWorkerTokenResponse(
             token=issued.token.reveal(), epoch=epoch, expires_at=timestamp(issued.expires_at)
@@ -232,7 +230,3 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
 
     def _camera(self, found: CameraAndRuntime) -> camera_pb2.Camera:
         return camera_message(*found, site_pack=self._site_pack)
-
-
-def _camera_id(text: str) -> str:
-    return parse_id(text, noun="camera")

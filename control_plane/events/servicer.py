@@ -12,6 +12,7 @@ from typing import Final
 import grpc
 from google.api import httpbody_pb2
 
+from control_plane.access import CameraScope, current_scope
 from control_plane.database import Database
 from control_plane.events.feed import ChangeFeed, FeedBatch
 from control_plane.events.mapping import Renderings
@@ -33,12 +34,14 @@ _CHUNK_BYTES: Final = 32 << 10
 class _Selection:
     types: frozenset[str]
     camera_id: str
+    scope: CameraScope
 
     def holds(self, event: FeedEvent) -> bool:
         return (
             not event.type.startswith(INTERNAL_PREFIX)
             and (not self.types or event.type in self.types)
             and (not self.camera_id or event.camera_id == self.camera_id)
+            and self.scope.holds(event.camera_id)
         )
 
 
@@ -105,7 +108,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
 
 def _selection(request: pb.StreamEventsRequest | pb.WatchEventsRequest) -> _Selection:
     camera_id = parse_id(request.camera_id, noun="camera") if request.camera_id else ""
-    return _Selection(types=frozenset(request.types), camera_id=camera_id)
+    return _Selection(types=frozenset(request.types), camera_id=camera_id, scope=current_scope())
 
 
 def _last_event_id(context: grpc.aio.ServicerContext) -> str:

@@ -152,6 +152,7 @@ class SightingFilter:
     decision: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    cameras: frozenset[str] | None = None
 
 
 def sighting_id_of(text: str) -> str:

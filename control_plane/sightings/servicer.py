@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import grpc
 from google.api import httpbody_pb2
 
+from control_plane.access import current_scope, require_sighting
 from control_plane.blobs.directory import BlobDirectory, BlobMissing
 from control_plane.people.model import person_not_found
 from control_plane.runtime.store import camera_not_found
@@ -71,6 +72,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     ) -> pb.GetSightingResponse:
         """Read one sighting."""
         sighting = await self._store.get(model.sighting_id_of(request.sighting_id))
+        require_sighting(sighting.id, sighting.camera_id)
         return pb.GetSightingResponse(
             success=True, message="Sighting found", data=mapping.sighting_message(sighting)
         )
@@ -80,7 +82,8 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     ) -> httpbody_pb2.HttpBody:
         """Return the face with some surroundings, as a JPEG."""
         sighting_id = model.sighting_id_of(request.sighting_id)
-        blob_id = await self._store.crop_blob_id(sighting_id)
+        camera_id, blob_id = await self._store.crop(sighting_id)
+        require_sighting(sighting_id, camera_id)
         try:
             if blob_id is None:
                 raise BlobMissing
@@ -128,7 +131,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         """Follow sightings as they come and change."""
         after = ResumeToken.decode(request.resume_token) if request.resume_token else None
         camera_id = _camera_id(request.camera_id)
-        responses = self._watch.watch(camera_id=camera_id, after=after)
+        responses = self._watch.watch(camera_id=camera_id, scope=current_scope(), after=after)
         async with contextlib.aclosing(responses):
             async for response in responses:
                 yield response
@@ -141,6 +144,7 @@ def _filter(request: pb.ListSightingsRequest) -> SightingFilter:
         decision=request.decision or None,
         since=mapping.moment("since", request.since) if request.HasField("since") else None,
         until=mapping.moment("until", request.until) if request.HasField("until") else None,
+        cameras=current_scope().cameras,
     )
 
 

@@ -63,8 +63,8 @@ class SightingStore:
             rows = await session.scalars(query.order_by(*newest_first).limit(limit))
             return await _complete(session, list(rows))
 
-    async def crop_blob_id(self, sighting_id: str) -> str | None:
-        """Return where the picture of a sighting is, if it has one.
+    async def crop(self, sighting_id: str) -> tuple[str, str | None]:
+        """Return the camera of a sighting, and where its picture is, if it has one.
 
         Raises:
             NotFound: There is no such sighting.
@@ -73,11 +73,13 @@ class SightingStore:
             row = await session.get(SightingRow, sighting_id)
             if row is None:
                 raise model.sighting_not_found(sighting_id)
-            return row.crop_blob_id
+            return row.camera_id, row.crop_blob_id
 
 
 def narrowed(query: Select[SightingRow], shown: SightingFilter) -> Select[SightingRow]:
     """Return the query for the sightings that a filter lets through."""
+    if shown.cameras is not None:
+        query = query.where(SightingRow.camera_id.in_(shown.cameras))
     if shown.camera_id is not None:
         query = query.where(SightingRow.camera_id == shown.camera_id)
     if shown.person_id is not None:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Final
 
+from control_plane.access import CameraScope
 from control_plane.database import Database
 from control_plane.events.feed import ChangeFeed
 from control_plane.sightings.mapping import sighting_message
@@ -26,7 +27,7 @@ class SightingWatch:
         self._store = store
 
     async def watch(
-        self, *, camera_id: str | None, after: ResumeToken | None
+        self, *, camera_id: str | None, scope: CameraScope, after: ResumeToken | None
     ) -> AsyncGenerator[WatchSightingsResponse]:
         """Yield a checkpoint at once, then sightings that came or changed, without end.
 
@@ -49,6 +50,7 @@ class SightingWatch:
                     if event.sighting_id
                     and event.type.startswith("sighting.")
                     and camera_id in {None, event.camera_id}
+                    and scope.holds(event.camera_id)
                 }
                 sightings = await self._store.some(touched) if touched else []
                 # events of other kinds move the token too, so that it does not grow old

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 
-from control_plane.runtime.store import camera_not_found
+from control_plane.access import require_camera
 from control_plane.sightings.mapping import moment
 from control_plane.telemetry import mapping
 from control_plane.telemetry.ingest import Reporter, TelemetryIngest
@@ -14,8 +14,7 @@ from dfip.control_plane.v1 import telemetry_service_pb2 as pb
 from dfip.control_plane.v1 import telemetry_service_pb2_grpc
 from service_runtime.authentication import current_caller
 from service_runtime.clock import Clock
-from service_runtime.errors import NotFound, PermissionDenied, Unauthenticated
-from service_runtime.identifiers import parse_id
+from service_runtime.errors import PermissionDenied, Unauthenticated
 
 
 class TelemetryServicer(telemetry_service_pb2_grpc.TelemetryServiceServicer):
@@ -31,11 +30,7 @@ class TelemetryServicer(telemetry_service_pb2_grpc.TelemetryServiceServicer):
     ) -> pb.ReportTelemetryResponse:
         """Take one sample of a worker."""
         caller = current_caller()
-        camera_id = _camera_id(request.camera_id)
-        if caller.camera_id != camera_id:
-            raise PermissionDenied(
-                "CAMERA_NOT_YOURS", "This token speaks for another camera.", camera_id=camera_id
-            )
+        camera_id = require_camera(request.camera_id)
         reporter = Reporter(camera_id=camera_id, epoch=caller.epoch)
         await self._ingest.record_report(reporter, request)
         return pb.ReportTelemetryResponse(success=True, message="Telemetry received")
@@ -69,7 +64,7 @@ class TelemetryServicer(telemetry_service_pb2_grpc.TelemetryServiceServicer):
     ) -> pb.QueryTelemetryResponse:
         """Read a camera's telemetry by bucket of time."""
         wanted = range_of(
-            _camera_id(request.camera_id),
+            require_camera(request.camera_id),
             zone=request.zone,
             since=moment("since", request.since) if request.HasField("since") else None,
             until=moment("until", request.until) if request.HasField("until") else None,
@@ -85,10 +80,3 @@ class TelemetryServicer(telemetry_service_pb2_grpc.TelemetryServiceServicer):
             until=mapping.timestamp(wanted.until_us),
             bucket_s=wanted.bucket_s,
         )
-
-
-def _camera_id(text: str) -> str:
-    try:
-        return parse_id(text, noun="camera")
-    except NotFound:
-        raise camera_not_found(text[:64]) from None

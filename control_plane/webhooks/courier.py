@@ -13,7 +13,7 @@ What is sent is read from the feed just before, with people's names as they are 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -341,6 +341,9 @@ async def _claim(tx: Transaction, webhook_id: str, free: int) -> list[Claim]:
 
 
 def _subject(event: FeedEvent) -> str:
+    alert: Mapping[str, Any] = event.payload.get("alert") or {}
+    if alert.get("id"):
+        return f"alerts/{alert['id']}"
     if event.sighting_id is not None:
         return f"sightings/{event.sighting_id}"
     if event.person_id is not None:

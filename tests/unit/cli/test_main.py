@@ -73,7 +73,7 @@ def test_every_command_explains_itself(
         (["camera", "rm", "door", "--token-file", "/no/such"], 4, "token file /no/such cannot be"),
         (["camera", "list", "--server", "ftp://x"], 2, "'ftp://x' is no address of DFIP"),
         (["token", "issue", "--role", "worker"], 2, "Name it with --camera"),
-        (["token", "issue", "--role", "viewer", "--camera", "c"], 2, "Leave --camera out"),
+        (["token", "issue", "--role", "admin", "--camera", "c"], 2, "Leave --camera out"),
         (["status", "--json", "-o", "tsv"], 2, "--json is short for -o json"),
         (["status", "-o", "xml"], 2, "'xml' is not one of"),
         (["token", "issue", "--role", "king"], 2, "king"),

@@ -236,7 +236,7 @@ async def test_a_token_stands_alone_on_standard_output(capsys: Captured) -> None
             PIPED,
             Talk(),
             role="worker",
-            camera="door",
+            cameras=["door"],
             subject="mine",
             lifetime_s=3600,
         )

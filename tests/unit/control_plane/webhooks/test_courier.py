@@ -11,6 +11,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from control_plane.database import Database
 from control_plane.events.tables import EventRow
+from control_plane.people.model import PersonChange
 from control_plane.people.store import PersonStore
 from control_plane.webhooks import model
 from control_plane.webhooks.courier import LEASE, Courier
@@ -19,6 +20,7 @@ from control_plane.webhooks.schedule import ATTEMPTS, LONGEST_WAIT_S
 from control_plane.webhooks.sender import TIMEOUT_S
 from control_plane.webhooks.tables import WebhookRow
 from service_runtime.errors import FailedPrecondition, NotFound
+from service_runtime.identifiers import new_id
 from tests.support.receiver import Receiver, receiving
 from tests.support.virtual_clock import settle
 from tests.unit.control_plane.webhooks.conftest import World
@@ -295,6 +297,24 @@ async def test_an_erased_person_is_in_nothing_that_is_sent_or_stored(
     stored = [repr(vars(row)) for row in await world.rows()]
     assert len(stored) == 1
     assert "anary" not in stored[0]
+
+
+async def test_an_alert_names_its_person_as_of_now_and_is_its_own_subject(
+    world: World, database: Database, receiver: Receiver
+) -> None:
+    people = PersonStore(database, world.seals._vault)
+    person = await people.create(name="Ada", notes="", labels=(), request_id=None)
+    webhook, _ = await world.webhook(receiver.url(), "alert.raised")
+    alert = {"id": new_id(), "person_id": person.id, "camera_id": new_id()}
+    async with database.write() as tx:
+        await tx.append_event("alert.raised", person_id=person.id, payload={"alert": alert})
+    await world.spread()
+    await people.update(person.id, PersonChange(name="Ada Lovelace"))
+    async with carrying(world):
+        event = json.loads((await receiver.next()).body)
+        await until(world, webhook, "delivered")
+    assert event["subject"] == f"alerts/{alert['id']}"
+    assert event["data"]["alert"]["person_name"] == "Ada Lovelace"
 
 
 async def test_an_event_that_was_compacted_away_is_given_up(
