@@ -9,3 +9,9 @@ PICTURE_MAX_MESSAGE_BYTES: Final = 12 * 1024 * 1024
 
 KEEPALIVE_MS: Final = 20_000
 KEEPALIVE_TIMEOUT_MS: Final = 10_000
+
+CONNECTION_AGE_MS: Final = 3_600_000
+"""After this a client is asked to connect again, so that it meets new certificates and replicas."""
+
+CONNECTION_AGE_GRACE_MS: Final = 60_000
+"""What its calls have to end by themselves; streams of the mesh are made to be opened again."""

@@ -19,9 +19,12 @@ from service_runtime.audit import AuditTrail, LoggedTrail
 from service_runtime.authentication import TokenVerifier
 from service_runtime.clock import Clock
 from service_runtime.interceptors.chain import InterceptorChain
+from service_runtime.interceptors.patience import Patience
 from service_runtime.interceptors.quota import CallQuota
 from service_runtime.interceptors.standing import StandingWatch
 from service_runtime.limits import (
+    CONNECTION_AGE_GRACE_MS,
+    CONNECTION_AGE_MS,
     DEFAULT_MAX_MESSAGE_BYTES,
     KEEPALIVE_MS,
     KEEPALIVE_TIMEOUT_MS,
@@ -120,6 +123,7 @@ class Server:
                     quota=CallQuota(self._max_concurrent_rpcs),
                     trail=self._trail,
                     standing=self._standing,
+                    patience=Patience(self._clock),
                 )
             ],
             options=self._options(),
@@ -179,5 +183,8 @@ class Server:
             ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
             ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
             ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.max_ping_strikes", 2),
+            ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
+            ("grpc.max_connection_age_grace_ms", CONNECTION_AGE_GRACE_MS),
             ("grpc.so_reuseport", 0),  # two services on one port would share its calls silently
         ]

@@ -19,6 +19,7 @@ from typing import Any, Final
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.alerts.cursor import CURSOR_ID, hold_cursor
 from control_plane.alerts.facts import (
     Counted,
     Fact,
@@ -66,7 +67,6 @@ from service_runtime.structured_logging import get_logger
 TICK_S: Final = 5.0
 BATCH: Final = 200
 _LONGEST_LAG: Final = 1_000
-_CURSOR: Final = 1
 _log = get_logger(__name__)
 
 
@@ -121,7 +121,7 @@ class AlertJudge:
         """Judge the next events; return whether there may be more."""
         async with self._database.read() as session:
             rules = await enabled_rules(session)
-            cursor = await session.get_one(AlertCursorRow, _CURSOR)
+            cursor = await session.get_one(AlertCursorRow, CURSOR_ID)
             head = await _head(session)
             types = types_for(rule.kind for rule in rules)
             waits = await _next_events(session, types, cursor.sequence, head, limit=1)
@@ -137,7 +137,7 @@ class AlertJudge:
             await self._database.transact(self._judge_time)
 
     async def _judge_events(self, tx: Transaction) -> bool:
-        cursor = await _held_cursor(tx)
+        cursor = await hold_cursor(tx)
         head = await _head(tx.session)
         compacted = await tx.session.scalar(select(FeedRow.compacted_through)) or 0
         rules = await enabled_rules(tx.session)
@@ -161,7 +161,7 @@ class AlertJudge:
         return more
 
     async def _judge_time(self, tx: Transaction) -> None:
-        cursor = await _held_cursor(tx)
+        cursor = await hold_cursor(tx)
         rules = await enabled_rules(tx.session)
         types = types_for(rule.kind for rule in rules)
         head = await _head(tx.session)
@@ -199,10 +199,6 @@ class AlertJudge:
                 await add_alert(tx, _alert(tx.now, case, verdict.finding, bench))
                 if isinstance(fact, Seen):
                     bench.raised.add((rule.id, fact.sighting_id))
-
-
-async def _held_cursor(tx: Transaction) -> AlertCursorRow:
-    return await tx.session.get_one(AlertCursorRow, _CURSOR, with_for_update=True)
 
 
 async def _head(session: AsyncSession) -> int:

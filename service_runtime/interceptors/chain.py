@@ -31,6 +31,7 @@ from service_runtime.authentication import Caller, TokenVerifier, role_name, set
 from service_runtime.errors import ServiceError
 from service_runtime.interceptors.authorization import authenticate, authorize
 from service_runtime.interceptors.errors import abort, status_of
+from service_runtime.interceptors.patience import Patience
 from service_runtime.interceptors.quota import CallQuota
 from service_runtime.interceptors.request_id import REQUEST_ID_KEY, request_id_of
 from service_runtime.interceptors.standing import StandingWatch
@@ -70,6 +71,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         quota: CallQuota,
         trail: AuditTrail,
         standing: StandingWatch,
+        patience: Patience,
     ) -> None:
         self._room = room
         self._rules = rules
@@ -77,6 +79,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         self._quota = quota
         self._trail = trail
         self._standing = standing
+        self._patience = patience
 
     async def intercept_service(
         self,
@@ -125,9 +128,10 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             started = time.perf_counter()
             async with self._guarded(call, context):
                 with self._quota.hold(self._admit(call)):
-                    sound = _sound(request)
+                    sound = self._sound(request)
                     audited = self._audited(call, sound)
-                    response = await handler(sound, context)
+                    async with self._patience.for_an_answer():
+                        response = await handler(sound, context)
                     await self._leave_trace(call, audited)
                 RPC_SECONDS.labels(call.service, call.method).observe(time.perf_counter() - started)
                 return response
@@ -143,7 +147,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                 async with self._guarded(call, context):
                     caller = self._admit(call)
                     with self._quota.hold(caller):
-                        sound = _sound(request)
+                        sound = self._sound(request)
                         audited = self._audited(call, sound)
                         responses: Any = handler(sound, context)
                         if inspect.isawaitable(responses):
@@ -169,6 +173,13 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             async with contextlib.aclosing(stream.guard(responses)) as guarded:
                 async for response in guarded:
                     yield response
+
+    def _sound(self, request: Any) -> Any:  # noqa: ANN401 a message or a stream
+        """Validate the request, or each message of it as it comes."""
+        if isinstance(request, AsyncIterator):
+            return _validated(self._patience.with_a_first_message(request))
+        validate_request(request)
+        return request
 
     def _admit(self, call: _Call) -> Caller | None:
         """Return who calls, and may; None for health checks."""
@@ -261,14 +272,6 @@ def _single_valued(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         values[key] = "" if key in values else value
     return values
-
-
-def _sound(request: Any) -> Any:  # noqa: ANN401 a message or a stream
-    """Validate the request, or each message of it as it comes."""
-    if isinstance(request, AsyncIterator):
-        return _validated(request)
-    validate_request(request)
-    return request
 
 
 async def _validated(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:

@@ -9,6 +9,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from control_plane.tokens.issuer import TokenIssuer
+
 
 class TestAuthority:
     """Signs tokens with a key of its own and publishes it where verifiers look."""
@@ -25,6 +27,16 @@ class TestAuthority:
         self.jwks_file = folder / "jwks.json"
         keys = [{**public, "kid": self.key_id, "alg": "EdDSA", "use": "sig"}]
         self.jwks_file.write_text(json.dumps({"keys": keys}))
+
+    @classmethod
+    def with_key_of(cls, issuer: TokenIssuer, jwks_file: Path) -> "TestAuthority":
+        """Return one that signs what a site's issuer would never say, with the issuer's key."""
+        made = cls.__new__(cls)
+        made._now = None
+        made._key = issuer._signing_key().private
+        made.key_id = issuer.key_id
+        made.jwks_file = jwks_file
+        return made
 
     def token(
         self,
