@@ -127,6 +127,7 @@ def envoy_command(config: Path, *, concurrency: int = 2) -> list[str]:
         *("--concurrency", str(concurrency)),
         *("--log-level", "warning"),
         *("--log-format", _LOG_FORMAT),
+        *("--file-flush-interval-msec", "1000"),  # of the lines about who was refused
     ]
 
 

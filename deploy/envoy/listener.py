@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deploy.envoy.access_log import access_log
 from deploy.envoy.contracts import EdgeMethod
 from deploy.envoy.local_replies import local_replies
 from deploy.envoy.routes import (
@@ -85,6 +86,7 @@ def _connection_manager(
         "stat_prefix": "edge",
         "codec_type": "AUTO",
         "server_name": "dfip",
+        "access_log": access_log(),
         **_limits(),
         **_identity_of_the_caller(),
         "local_reply_config": local_replies(),

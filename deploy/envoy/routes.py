@@ -58,7 +58,9 @@ def routes(methods: Sequence[EdgeMethod], descriptor_file: str) -> list[dict[str
     return [
         # The health filter answers before the router; the route has the answer stripped.
         _answer({"path": HEALTH_PATH}, 503),
+        _answer({"prefix": "/", "headers": [_TWO_TOKENS, _IS_GRPC]}, 401, rest=False),
         _answer({"prefix": "/", "headers": [_TWO_TOKENS]}, 401),
+        _answer({**_ESCAPED_SLASH, "headers": [_IS_GRPC]}, 404, rest=False),
         _answer(_ESCAPED_SLASH, 404),
         *_rest_routes(methods, descriptor_file),
         *_grpc_routes(methods),
@@ -102,6 +104,7 @@ def _rest_routes(methods: Sequence[EdgeMethod], descriptor_file: str) -> list[di
     spellings.sort(key=lambda pair: (specificity(pair[1].template), pair[1].verb))
     return [
         {
+            "name": f"{method.service}/{method.name}",
             "match": {
                 **path_match(binding.template),
                 "headers": [
@@ -145,6 +148,7 @@ def _grpc_routes(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
     """Route each RPC by its own path; gRPC-Web arrives with a content type of the same start."""
     found = [
         {
+            "name": f"{method.service}/{method.name}",
             "match": {"path": method.grpc_path, "headers": [_IS_GRPC]},
             "route": _action(method),
             "typed_per_filter_config": _grpc_filters(method),
