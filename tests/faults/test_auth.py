@@ -89,6 +89,6 @@ async def test_a_planted_bug_is_found(
 ) -> None:
     await put_in(world, [fault], seed=1, rounds=1)
     plant(monkeypatch)
-    with pytest.raises(Violation, match="let in|DID NOT RAISE"):
+    with pytest.raises(Violation, match=r"let in|DID NOT RAISE"):
         await put_in(world, [fault], seed=1, rounds=1)
     monkeypatch.undo()
