@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 PEERS_READY := $(VENV)/.peers-ready
 # more processes than cores: tests wait for other processes much of their time
 JOBS ?= 3
+# tests start many processes, and each would compile everything anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint proto lock bench clean

@@ -23,6 +23,7 @@ from service_runtime.errors import PermissionDenied, Unauthenticated
 from service_runtime.identity_provider import IdentityProvider
 from service_runtime.key_sets import KeySet
 from service_runtime.revocations import FILE_NAME, RevocationFile
+from service_runtime.verified_tokens import VerifiedToken, VerifiedTokens
 
 ISSUER = "dfip"
 AUDIENCE = "dfip"
@@ -129,6 +130,7 @@ class TokenVerifier:
         )
         self._revoked = RevocationFile(jwks_file.with_name(FILE_NAME))
         self._heeds_replaced = heeds_replaced
+        self._known: VerifiedTokens[Caller] = VerifiedTokens()
 
     def verify(self, token: str) -> Caller:
         """Return whom the token names.
@@ -173,35 +175,66 @@ class TokenVerifier:
         """
         if len(token) > _LONGEST_TOKEN:
             raise _invalid()
+        known = self._known.find(token)
+        if known is not None and self._key(known.key_id)[0] is known.key:
+            self._require_times(known.begins, known.ends)
+            return known.caller
+        # another key may have this name now, so all of it is checked anew
+        self._known.forget(token)
         try:
-            header = jwt.get_unverified_header(token)
-            if not _FORBIDDEN_HEADERS.isdisjoint(header):
-                raise _invalid()
-            key_id = header.get("kid", "")
-            if not isinstance(key_id, str):
-                raise _invalid()
-            site_key = self._keys.find(key_id) if key_id else None
-            if site_key is not None:
-                return self._caller_of_site(self._decode(token, header, site_key))
-            return self._caller_of_provider(token, header, key_id)
+            verified = self._checked(token)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError):
             raise _invalid() from None
+        self._known.keep(token, verified)
+        return verified.caller
+
+    def _checked(self, token: str) -> VerifiedToken[Caller]:
+        """Check everything about a token but whether it was revoked."""
+        header = jwt.get_unverified_header(token)
+        if not _FORBIDDEN_HEADERS.isdisjoint(header):
+            raise _invalid()
+        key_id = header.get("kid", "")
+        if not isinstance(key_id, str):
+            raise _invalid()
+        key, provider = self._key(key_id)
+        if key is None:
+            raise _invalid()
+        claims = self._decode(token, header, key, provider)
+        begins = max(_seconds(claims["iat"]), _seconds(claims.get("nbf", 0)))
+        ends = _seconds(claims["exp"])
+        self._require_times(begins, ends)
+        caller = (
+            _caller_of_site(claims)
+            if provider is None
+            else _caller_of_provider(token, claims, provider)
+        )
+        return VerifiedToken(caller=caller, key_id=key_id, key=key, begins=begins, ends=ends)
+
+    def _key(self, key_id: str) -> tuple[jwt.PyJWK | None, IdentityProvider | None]:
+        """Return the key of this name as it is now, and the provider, where it is the provider's.
+
+        Raises:
+            Unavailable: The keys cannot be read yet.
+        """
+        site_key = self._keys.find(key_id) if key_id else None
+        if site_key is not None or self._keys_of_provider is None:
+            return site_key, None
+        return self._keys_of_provider.find(key_id), self._provider
 
     def _decode(
-        self, token: str, header: dict[str, Any], key: jwt.PyJWK, *, provider: bool = False
+        self, token: str, header: dict[str, Any], key: jwt.PyJWK, of: IdentityProvider | None
     ) -> dict[str, Any]:
-        """Check signature, issuer, audience and times; return the claims."""
-        of = self._provider if provider else None
+        """Check signature, issuer and audience; return the claims."""
         algorithm = ALGORITHM if of is None else of.algorithm
         if header.get("alg") != algorithm:
             raise _invalid()
-        claims = jwt.decode(
+        return jwt.decode(
             token,
             key,
             algorithms=[algorithm],
             audience=self._audiences if of is None else of.audience,
             issuer=ISSUER if of is None else of.issuer,
-            # the times are checked below, against the injected clock
+            # the times are checked at every use, against the injected clock
             options={
                 "require": _REQUIRED_CLAIMS if of is None else _REQUIRED_OF_PROVIDER,
                 "verify_exp": False,
@@ -209,53 +242,56 @@ class TokenVerifier:
                 "verify_nbf": False,
             },
         )
+
+    def _require_times(self, begins: float, ends: float) -> None:
+        """Let a token pass that holds now, as clocks of a site differ.
+
+        Raises:
+            Unauthenticated: It has expired, or does not hold yet.
+        """
         now = self._clock.now().timestamp()
-        if now >= _seconds(claims["exp"]) + LEEWAY_S:
+        if now >= ends + LEEWAY_S:
             raise Unauthenticated("TOKEN_EXPIRED", "The token has expired; ask for a new one.")
-        if max(_seconds(claims["iat"]), _seconds(claims.get("nbf", 0))) > now + LEEWAY_S:
+        if begins > now + LEEWAY_S:
             raise _invalid()
-        return claims
 
-    def _caller_of_site(self, claims: dict[str, Any]) -> Caller:
-        camera_id, epoch = claims.get("camera_id"), claims.get("epoch")
-        if not isinstance(camera_id, str | None) or not isinstance(epoch, int | None):
-            raise _invalid()
-        return Caller(
-            subject=str(claims["sub"]),
-            role=role_from_name(str(claims["role"])),
-            camera_id=camera_id,
-            epoch=epoch,
-            token_id=str(claims["jti"]),
-            expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
-            issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
-            cameras=_cameras(claims),
-        )
 
-    def _caller_of_provider(self, token: str, header: dict[str, Any], key_id: str) -> Caller:
-        provider, keys = self._provider, self._keys_of_provider
-        key = None if keys is None else keys.find(key_id)
-        if provider is None or key is None:
-            raise _invalid()
-        claims = self._decode(token, header, key, provider=True)
-        subject = claims["sub"]
-        if not subject or len(subject) > _LONGEST_SUBJECT or not subject.isprintable():
-            raise _invalid()
-        role = provider.role_of(claims)
-        if role is None:
-            raise PermissionDenied(
-                "ROLE_MISSING", "Your account has no role here; ask an administrator for one."
-            )
-        token_id = claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()[:32]
-        return Caller(
-            subject=f"idp:{subject}",
-            role=role,
-            camera_id=None,
-            epoch=None,
-            token_id=f"idp:{token_id}",
-            expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
-            issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
-            issuer=provider.issuer,
+def _caller_of_site(claims: dict[str, Any]) -> Caller:
+    camera_id, epoch = claims.get("camera_id"), claims.get("epoch")
+    if not isinstance(camera_id, str | None) or not isinstance(epoch, int | None):
+        raise _invalid()
+    return Caller(
+        subject=str(claims["sub"]),
+        role=role_from_name(str(claims["role"])),
+        camera_id=camera_id,
+        epoch=epoch,
+        token_id=str(claims["jti"]),
+        expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
+        issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
+        cameras=_cameras(claims),
+    )
+
+
+def _caller_of_provider(token: str, claims: dict[str, Any], provider: IdentityProvider) -> Caller:
+    subject = claims["sub"]
+    if not subject or len(subject) > _LONGEST_SUBJECT or not subject.isprintable():
+        raise _invalid()
+    role = provider.role_of(claims)
+    if role is None:
+        raise PermissionDenied(
+            "ROLE_MISSING", "Your account has no role here; ask an administrator for one."
         )
+    token_id = claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()[:32]
+    return Caller(
+        subject=f"idp:{subject}",
+        role=role,
+        camera_id=None,
+        epoch=None,
+        token_id=f"idp:{token_id}",
+        expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
+        issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
+        issuer=provider.issuer,
+    )
 
 
 def _seconds(value: object) -> float:

@@ -17,11 +17,13 @@ class TestAuthority:
 
     __test__ = False  # not a test case, whatever its name says
 
-    def __init__(self, folder: Path, *, now: datetime | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, now: datetime | None = None, key_id: str | None = None
+    ) -> None:
         self._now = now
         self._key = Ed25519PrivateKey.generate()
         public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(self._key.public_key()))
-        self.key_id = uuid.uuid4().hex
+        self.key_id = key_id or uuid.uuid4().hex
         self.jwks_file = folder / "jwks.json"
         keys = [{**public, "kid": self.key_id, "alg": "EdDSA", "use": "sig"}]
         self.jwks_file.write_text(json.dumps({"keys": keys}))
