@@ -22,6 +22,7 @@ import control_plane.events.tables
 import control_plane.keys.tables
 import control_plane.leases.tables
 import control_plane.people.tables
+import control_plane.retention_policy.tables
 import control_plane.runtime.tables
 import control_plane.sightings.tables
 import control_plane.telemetry.tables
