@@ -106,11 +106,12 @@ def _answers_to_token(
         "metadata": {},
     }
     by_grpc = {"and_filter": {"filters": [condition, *_CALLED_BY_GRPC]}}
+    answer = {"status_code": status, "headers_to_add": [_CHALLENGE]}
     return [
-        {"filter": by_grpc, "status_code": status, "body_format_override": _text(sentence)},
+        {"filter": by_grpc, **answer, "body_format_override": _text(sentence)},
         {
             "filter": condition,
-            "status_code": status,
+            **answer,
             "body_format_override": {
                 "json_format": {"code": code, "message": sentence, "details": [detail]}
             },
@@ -134,6 +135,12 @@ def _of_token_check(value: Mapping[str, Any]) -> dict[str, Any]:
         }
     }
 
+
+# Envoy's own repeats the whole address that was asked for, a query with a secret in it too.
+_CHALLENGE = {
+    "header": {"key": "www-authenticate", "value": "Bearer"},
+    "append_action": "OVERWRITE_IF_EXISTS",
+}
 
 _ANYTHING_WRONG = _of_token_check({"string_match": {"safe_regex": {"regex": ".+"}}})
 
