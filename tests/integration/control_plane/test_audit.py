@@ -323,6 +323,17 @@ async def rotate_keys(walk: Walk) -> tuple[About, About]:
     return NOTHING, NOTHING
 
 
+async def set_retention_policy(walk: Walk) -> tuple[About, About]:
+    request = admin_service_pb2.SetRetentionPolicyRequest(event_days=3, run_now=True)
+    await walk.admin.SetRetentionPolicy(request)
+    return NOTHING, NOTHING
+
+
+async def create_backup(walk: Walk) -> tuple[About, About]:
+    await walk.admin.CreateBackup(admin_service_pb2.CreateBackupRequest())
+    return NOTHING, NOTHING
+
+
 CHANGES: dict[str, tuple[str, Change]] = {
     "ControlPlaneService/CreateCamera": ("camera.create", create_camera),
     "ControlPlaneService/UpdateCamera": ("camera.update", of_camera("UpdateCamera", name="yard")),
@@ -355,6 +366,8 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "PersonService/MergePersons": ("persons.merge", merge_persons),
     "PersonService/AddFaceFromSighting": ("face_from_sighting.add", add_face_from_sighting),
     "SightingService/LabelSighting": ("sighting.label", label_sighting),
+    "AdminService/SetRetentionPolicy": ("retention_policy.set", set_retention_policy),
+    "AdminService/CreateBackup": ("backup.create", create_backup),
     "TokenService/IssueToken": ("token.issue", issue_token),
     "TokenService/RevokeToken": ("token.revoke", revoke_token),
     "TokenService/RevokeSubjectTokens": ("subject_tokens.revoke", revoke_subject_tokens),

@@ -196,7 +196,6 @@ async def watch_events(site: Site, stubs: Stubs) -> set[str]:
 
 async def stream_events(site: Site, stubs: Stubs) -> set[str]:
     stream = stubs.events.StreamEvents(event_service_pb2.StreamEventsRequest())
-    await stream.read()
     await stream.read()  # the position
     await site.see_again()
     text = ""

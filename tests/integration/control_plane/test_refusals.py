@@ -19,14 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import grpc
-import httpx
 import pytest
 import pytest_asyncio
-from google.protobuf import descriptor_pool, json_format, message_factory
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
-from deploy.envoy.contracts import edge_methods
 from deploy.envoy.token_check import TokenIssuer
 from dfip.control_plane.v1 import (
     audit_service_pb2,
@@ -42,6 +37,7 @@ from service_runtime.audit import action_of
 from service_runtime.authentication import role_from_name
 from service_runtime.clients import StaticToken, open_channel
 from tests.support.control_plane import RunningControlPlane
+from tests.support.doors import Doors, Headers
 from tests.support.edge import RunningEdge, running_edge
 from tests.support.forgeries import forged_headers
 from tests.support.identity_provider import TestProvider
@@ -85,6 +81,7 @@ class World:
 
     site: RunningControlPlane
     edge: RunningEdge
+    doors: Doors
     log: Path
     provider: TestProvider
     camera: str
@@ -304,6 +301,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         running = World(
             site=site,
             edge=edge,
+            doors=Doors(edge=edge, target=site.target),
             log=folder / "envoy.log",
             provider=provider,
             camera=ids[0],
@@ -311,6 +309,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         )
         await _hand_out(running)
         yield running
+        await running.doors.close()
         assert not site.stopping, "a root task of the control plane crashed"
 
 
@@ -355,43 +354,8 @@ async def _worker_token(world: World, camera_id: str) -> Any:
     return await manager.IssueWorkerToken(request)
 
 
-METHODS = {f"{m.service}/{m.name}": m for m in edge_methods(("control_plane", "identity_index"))}
-
-
-async def ask_rest(world: World, asked: Case) -> httpx.Response:
-    """Ask as REST, as the contract spells it."""
-    fields = asked.fields(world)
-    (binding, *_) = METHODS[asked.rpc].bindings
-    path = binding.template
-    for name in list(fields):
-        if f"{{{name}}}" in path:
-            path = path.replace(f"{{{name}}}", fields.pop(name))
-    body = json.dumps(fields) if binding.verb in {"POST", "PATCH", "PUT"} else None
-    headers = [("authorization", value) for value in asked.headers(world)]
-    async with world.edge.client() as client:
-        return await client.request(binding.verb, path, headers=headers, content=body)
-
-
-async def ask_grpc(channel: Any, rpc: str, fields: dict[str, Any], headers: Header) -> Any:
-    """Ask as gRPC; returns the error."""
-    method = descriptor_pool.Default().FindMethodByName(rpc.replace("/", "."))
-    made = message_factory.GetMessageClass(method.input_type)()
-    request = json_format.ParseDict(fields, made)
-    call = channel.unary_unary(f"/{rpc}")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call(
-            request.SerializeToString(), metadata=[("authorization", value) for value in headers]
-        )
-    return caught.value
-
-
-def reason_of(error: Any) -> str:
-    status = rpc_status.from_call(error)
-    info = error_details_pb2.ErrorInfo()
-    for detail in status.details if status is not None else ():
-        if detail.Unpack(info):
-            return str(info.reason)
-    return ""
+def headers_of(world: World, line: Case) -> Headers:
+    return [("authorization", value) for value in line.headers(world)]
 
 
 async def test_there_are_at_least_24() -> None:
@@ -401,15 +365,13 @@ async def test_there_are_at_least_24() -> None:
 @pytest.mark.parametrize("line", TABLE, ids=str)
 async def test_refused(world: World, line: Case) -> None:
     before = await world.audited()
-    answer = await ask_rest(world, line)
-    body = answer.json()
-    assert answer.status_code == _HTTP[line.code]
-    assert (body["code"], body["details"][0]["reason"]) == (line.code.value[0], line.reason)
-    async with world.edge.channel() as channel:
-        error = await ask_grpc(channel, line.rpc, line.fields(world), line.headers(world))
-    assert error.code() is line.code
+    asked = (line.rpc, line.fields(world), headers_of(world, line))
+    answer = await world.doors.rest(*asked)
+    assert (answer.status, answer.code, answer.reason) == (_HTTP[line.code], line.code, line.reason)
+    told = await world.doors.grpc(*asked)
+    assert told.code is line.code
     if line.trace != EDGE:  # the edge has a sentence for callers of gRPC, and no details
-        assert reason_of(error) == line.reason
+        assert told.reason == line.reason
     after = await world.audited()
     new = {key: count - before.get(key, 0) for key, count in after.items()}
     fresh = {key: count for key, count in new.items() if count}
@@ -424,7 +386,7 @@ async def test_what_the_edge_refuses_is_in_its_log_without_the_token(world: Worl
     sent, ids = [], []
     for line in TABLE:
         if line.trace == EDGE:
-            answer = await ask_rest(world, line)
+            answer = await world.doors.rest(line.rpc, line.fields(world), headers_of(world, line))
             ids.append(answer.headers["x-request-id"])
             sent += [
                 word for value in line.headers(world) for word in value.split() if len(word) > 9
