@@ -79,6 +79,7 @@ from control_plane.tokens.issuer import TokenIssuer
 from control_plane.tokens.publication import RevocationPublication
 from control_plane.tokens.servicer import TokenServicer
 from control_plane.tokens.signing_file import SigningFile, SigningKeyError
+from control_plane.tokens.tickets import MediaTickets
 from control_plane.webhooks.courier import Courier
 from control_plane.webhooks.deliveries import DeliveryStore
 from control_plane.webhooks.fan_out import FanOut
@@ -131,6 +132,12 @@ OWN_TOKEN_FILE = "control_plane.token"  # noqa: S105 - the name of a file
 _REFLECTED_ELSEWHERE = tuple(
     service.full_name
     for module in (manager_service_pb2, identity_index_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+# whose RPCs may take tickets
+_SHOWING = tuple(
+    service
+    for module in (event_service_pb2, sighting_service_pb2, manager_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 
@@ -474,6 +481,7 @@ class ControlPlane:
                     bootstrap=self._tokens,
                     clock=self._clock,
                     signing=self._signing_keys,
+                    tickets=MediaTickets(self.database, self._issuer, _SHOWING),
                 ),
             ),
             Binding.of(

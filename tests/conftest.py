@@ -1,5 +1,7 @@
 """What every test starts from."""
 
+import gc
+
 import pytest
 from hypothesis import settings
 
@@ -20,3 +22,9 @@ settings.load_profile("dfip")
 @pytest.fixture(scope="session", autouse=True)
 def _logging() -> None:
     configure_logging("test")
+
+
+def pytest_collection_finish() -> None:
+    """Have garbage collection leave alone what stays to the end; it took a fifth of the run."""
+    gc.collect()
+    gc.freeze()

@@ -55,6 +55,8 @@ def local_replies() -> dict[str, Any]:
                 for status, (_, sentence) in _SENTENCES.items()
             ),
             _mapper(200, _text("")),  # /healthz has nothing to add
+            # a transfer coding that nobody knows: the caller's fault, and no defect of ours
+            {**_mapper(501, _json(3, _SENTENCES[400][1])), "status_code": 400},
             _mapper(400, _json(3, _TWICE), *_QUERY_BESIDE_BODY),
             _mapper(400, _json(3, f"The request is not valid: {_ENVOYS_OWN}"), _READABLE),
             *(
