@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 PEERS_READY := $(VENV)/.peers-ready
 # more processes than cores: tests wait for other processes much of their time
 JOBS ?= 3
+# tests start many processes, and each would compile everything anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint proto lock bench clean
@@ -26,8 +28,9 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## A face on a moving clip becomes a sighting; ARGS="--until-match --timeout 180"
 	$(BIN)/dfip demo $(ARGS)
 
+# in the order of folders: whole meshes first, so that no long file ends the run alone
 test: $(READY) ## Every test, on JOBS processes; ARGS="-k name" for some
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## Format, rules, types, rooms, contracts
 	$(BIN)/ruff format --check .

@@ -14,10 +14,12 @@ from cli.commands import (
     alert_rules,
     alerts,
     audit,
+    backup,
     camera,
     certs,
     keys,
     person,
+    retention,
     token,
     watch_lists,
     webhooks,
@@ -62,6 +64,8 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(alert_rules.app, name="alert-rules")
 app.add_typer(watch_lists.app, name="watch-lists")
 app.add_typer(keys.app, name="keys")
+app.add_typer(retention.app, name="retention")
+app.add_typer(backup.app, name="backup")
 app.add_typer(audit.app, name="audit")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(certs.app, name="certs")

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
@@ -24,12 +25,16 @@ from control_plane.alerts.watch_lists import WatchListStore
 from control_plane.audit.servicer import AuditServicer
 from control_plane.audit.store import AuditStore
 from control_plane.audit.trail import DatabaseTrail
+from control_plane.backups.copying import PostgresCopier, SqliteCopier
+from control_plane.backups.ledger import ErasureLedger
+from control_plane.backups.postgres import PostgresTools
+from control_plane.backups.shelf import BackupShelf
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import BlobRemover
 from control_plane.cameras.registry import CameraRegistry
 from control_plane.cameras.servicer import ControlPlaneServicer
 from control_plane.cameras.watch import CameraWatch
-from control_plane.data_dir import MASTER_KEY_FILE, DataDir, DataDirInUse
+from control_plane.data_dir import BACKUPS_FOLDER, MASTER_KEY_FILE, DataDir, DataDirInUse
 from control_plane.database import Database
 from control_plane.encryption import Vault, VaultError
 from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable, Engine
@@ -54,6 +59,7 @@ from control_plane.people.merging import Merging
 from control_plane.people.servicer import PersonServicer
 from control_plane.people.store import PersonStore
 from control_plane.retention import Retention
+from control_plane.retention_policy.store import Days, RetentionPolicyStore
 from control_plane.schema import migrate
 from control_plane.settings import Settings
 from control_plane.sightings.enrolment import SightingEnrolment
@@ -73,6 +79,7 @@ from control_plane.tokens.issuer import TokenIssuer
 from control_plane.tokens.publication import RevocationPublication
 from control_plane.tokens.servicer import TokenServicer
 from control_plane.tokens.signing_file import SigningFile, SigningKeyError
+from control_plane.tokens.tickets import MediaTickets
 from control_plane.webhooks.courier import Courier
 from control_plane.webhooks.deliveries import DeliveryStore
 from control_plane.webhooks.fan_out import FanOut
@@ -127,6 +134,12 @@ _REFLECTED_ELSEWHERE = tuple(
     for module in (manager_service_pb2, identity_index_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
+# whose RPCs may take tickets
+_SHOWING = tuple(
+    service
+    for module in (event_service_pb2, sighting_service_pb2, manager_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
 
 
 class ControlPlane:
@@ -174,6 +187,10 @@ class ControlPlane:
             peer="identity_index",
             max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
         )
+        self._policy = RetentionPolicyStore(self.database, Days.of(settings))
+        self.retention = Retention(self.database, self._remover, clock, settings, self._policy)
+        self._backups = self._backup_shelf()
+        self._ledger = ErasureLedger(self.database, self._backup_dir, clock)
         self._server = Server(
             room=ROOM,
             transport=transport,
@@ -193,7 +210,6 @@ class ControlPlane:
             trail=self._trail,
             max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
         )
-        self.retention = Retention(self.database, self._remover, clock, settings)
 
     @property
     def address(self) -> str:
@@ -273,6 +289,8 @@ class ControlPlane:
             ("blob-remover", self._remover.run),
             ("retention", self.retention.run),
             ("keys", self._keys.run),
+            ("backups", self._backups.run),
+            ("erasure-ledger", self._ledger.run),
             ("audit-refusals", self._trail.run),
             ("revocations", self._revocations.run),
             ("webhook-fan-out", self._fan_out.run),
@@ -306,6 +324,31 @@ class ControlPlane:
             return SqliteEngine(self._data.database)
         return PostgresEngine(self._settings.database_url, self._clock)
 
+    @property
+    def _master_key_file(self) -> Path:
+        return self._settings.master_key_file or self._data.keys / MASTER_KEY_FILE
+
+    @property
+    def _backup_dir(self) -> Path:
+        return self._settings.backup_dir or self._settings.data_dir / BACKUPS_FOLDER
+
+    def _backup_shelf(self) -> BackupShelf:
+        settings, copier = self._settings, SqliteCopier(self._data.database)
+        return BackupShelf(
+            folder=self._backup_dir,
+            copier=copier
+            if settings.database_url is None
+            else PostgresCopier(
+                self.database,
+                PostgresTools(settings.database_url, settings.postgres_bin_dir, settings.data_dir),
+            ),
+            blobs=self._blobs,
+            master_key_file=self._master_key_file,
+            master_key_id=lambda: self._keys.master_id,
+            clock=self._clock,
+            keep=settings.backup_keep,
+        )
+
     def _courier(self) -> Courier:
         try:
             tls = trusting(self._settings.webhook_ca_file)
@@ -322,7 +365,7 @@ class ControlPlane:
         )
 
     def _key_keeper(self) -> KeyKeeper:
-        file = MasterKeyFile(self._settings.master_key_file or self._data.keys / MASTER_KEY_FILE)
+        file = MasterKeyFile(self._master_key_file)
         return KeyKeeper(
             database=self.database,
             vault=self._vault,
@@ -443,12 +486,18 @@ class ControlPlane:
                     bootstrap=self._tokens,
                     clock=self._clock,
                     signing=self._signing_keys,
+                    tickets=MediaTickets(self.database, self._issuer, _SHOWING),
                 ),
             ),
             Binding.of(
                 admin_service_pb2,
                 admin_service_pb2_grpc,
-                AdminServicer(keys=self._keys),
+                AdminServicer(
+                    keys=self._keys,
+                    policy=self._policy,
+                    retention=self.retention,
+                    backups=self._backups,
+                ),
             ),
             Binding.of(
                 webhook_service_pb2,

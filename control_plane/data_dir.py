@@ -11,6 +11,7 @@ from pathlib import Path
 DATABASE_FILE = "dfip.db"
 KEYS_FOLDER = "keys"
 BLOBS_FOLDER = "blobs"
+BACKUPS_FOLDER = "backups"
 MASTER_KEY_FILE = "master.key"
 _LOCK_FILE = "lock"
 

@@ -125,6 +125,18 @@ class Transaction:
         """
         await self._engine.insert_rows(self.session, table, columns, rows)
 
+    async def hold_table(self, table: Table) -> None:
+        """Keep everybody else out of a table until the end of the transaction, readers too."""
+        await self._engine.hold_table(self.session, table)
+
+    async def partition_names(self, table: Table) -> list[str]:
+        """Return the names of a table's partitions."""
+        return await self._engine.partition_names(self.session, table)
+
+    async def drop_partition(self, table: Table, name: str) -> None:
+        """Drop a partition of a table that this transaction holds."""
+        await self._engine.drop_partition(self.session, table, name)
+
     async def number_events(self) -> int:
         """Write the events so far, and return the sequence number of the last.
 
@@ -251,6 +263,10 @@ class Database:
                 repeatable = isinstance(cause, DBAPIError) and self._engine.is_repeatable(cause)
                 if tries == _TRIES or not repeatable:
                     raise
+
+    def now(self) -> datetime:
+        """Return the moment that a transaction would have now."""
+        return self._clock.now()
 
     @property
     def has_partitions(self) -> bool:

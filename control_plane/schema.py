@@ -6,6 +6,7 @@ gets a new id where the database is not the one that its events were written to:
 the feed.
 """
 
+import functools
 from pathlib import Path
 
 from alembic import command
@@ -22,6 +23,7 @@ import control_plane.events.tables
 import control_plane.keys.tables
 import control_plane.leases.tables
 import control_plane.people.tables
+import control_plane.retention_policy.tables
 import control_plane.runtime.tables
 import control_plane.sightings.tables
 import control_plane.telemetry.tables
@@ -56,13 +58,19 @@ async def is_migrated(database: Database) -> bool:
 
 
 def _is_newest(connection: Connection) -> bool:
-    newest = ScriptDirectory.from_config(configuration(connection)).get_current_head()
-    return MigrationContext.configure(connection).get_current_revision() == newest
+    return MigrationContext.configure(connection).get_current_revision() == _newest()
+
+
+@functools.cache
+def _newest() -> str | None:
+    """Return the newest revision that this program knows."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
 def upgrade(connection: Connection) -> None:
     """Bring the database to the newest revision, in the connection's transaction."""
-    command.upgrade(configuration(connection), "head")
+    if not _is_newest(connection):
+        command.upgrade(configuration(connection), "head")
 
 
 def configuration(connection: Connection) -> Config:

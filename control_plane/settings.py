@@ -22,12 +22,17 @@ class Settings(IdentityProviderSettings, TransportSettings):
         database_url: Address of a PostgreSQL database; None for SQLite in ``data_dir``.
         master_key_file: File of the master key; None for ``keys/master.key`` in ``data_dir``.
             Every replica of a database needs the same.
+        backup_dir: Folder of the backups and of the list of erasures; None for ``backups`` in
+            ``data_dir``. Best on another disk.
+        backup_keep: Backups that are kept.
+        postgres_bin_dir: Folder of ``pg_dump`` and ``pg_restore``; None looks in PATH.
         pack: Model pack of cameras that name none.
         reflection: Let callers ask which services there are.
         event_days: Days that the change feed goes back.
         event_rows: Events that it holds at most.
-        sighting_days: Days that sightings and their pictures are kept.
-        telemetry_days: Days that telemetry is kept.
+        sighting_days: Days that sightings and their pictures are kept; on PostgreSQL to the end of
+            the day (UTC).
+        telemetry_days: Days that telemetry is kept; the same.
         alert_days: Days that alerts are kept.
         audit_days: Days that audit rows are kept.
         audit_refusals: Rows of refused calls that it holds at most.
@@ -46,6 +51,9 @@ class Settings(IdentityProviderSettings, TransportSettings):
     index_target: str
     database_url: Secret | None = None
     master_key_file: Path | None = None
+    backup_dir: Path | None = None
+    backup_keep: int = 7
+    postgres_bin_dir: Path | None = None
     pack: str = "builtin"
     reflection: bool = False
     event_days: float = 7

@@ -13,9 +13,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import jwt
+from jwt.types import Options
 
 from dfip.options.v1 import policy_pb2
 from service_runtime.clock import Clock
@@ -23,6 +24,7 @@ from service_runtime.errors import PermissionDenied, Unauthenticated
 from service_runtime.identity_provider import IdentityProvider
 from service_runtime.key_sets import KeySet
 from service_runtime.revocations import FILE_NAME, RevocationFile
+from service_runtime.verified_tokens import VerifiedToken, VerifiedTokens
 
 ISSUER = "dfip"
 AUDIENCE = "dfip"
@@ -30,6 +32,12 @@ CONTROL_PLANE_AUDIENCE = "dfip.control_plane"  # of tokens that are good for not
 ALGORITHM = "EdDSA"
 _REQUIRED_CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti", "role"]
 _REQUIRED_OF_PROVIDER = ["exp", "iat", "aud", "iss", "sub"]
+# they are checked at every use, against the injected clock
+_TIMES_UNCHECKED: Final[Options] = {
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
 # headers that would have the token itself say how, or with whose key, it is to be checked
 _FORBIDDEN_HEADERS = frozenset({"crit", "jku", "jwk", "x5u", "x5c"})
 _LONGEST_TOKEN = 6144
@@ -38,6 +46,14 @@ LEEWAY_S = 5  # clocks of one site differ by less
 
 Role = policy_pb2.Role
 _LIMITABLE = frozenset({policy_pb2.ROLE_VIEWER, policy_pb2.ROLE_OPERATOR})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What a ticket lets its bearer see: one thing, in one way (``media_tickets.py``)."""
+
+    purpose: str
+    object_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +74,7 @@ class Caller:
     issued_at: datetime | None = None
     cameras: frozenset[str] | None = None  # what a person's token is limited to; None for all
     issuer: str = ISSUER
+    ticket: Ticket | None = None  # what the call must keep to, where a ticket let it in
 
     @property
     def principal(self) -> str:
@@ -129,6 +146,7 @@ class TokenVerifier:
         )
         self._revoked = RevocationFile(jwks_file.with_name(FILE_NAME))
         self._heeds_replaced = heeds_replaced
+        self._known: VerifiedTokens[Caller] = VerifiedTokens()
 
     def verify(self, token: str) -> Caller:
         """Return whom the token names.
@@ -141,6 +159,34 @@ class TokenVerifier:
         caller = self._verified(token)
         self.require_standing(caller)
         return caller
+
+    def claims_of_site(
+        self, token: str, *, audience: str, required: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return the claims of something else that the site has signed, and that holds now.
+
+        Raises:
+            Unauthenticated: It is malformed, of another site, for something else, or expired.
+            Unavailable: The site's keys cannot be read yet.
+        """
+        if len(token) > _LONGEST_TOKEN:
+            raise _invalid()
+        try:
+            header, key, provider = self._signed(token)
+            if provider is not None:
+                raise _invalid()
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[header["alg"]],
+                audience=audience,
+                issuer=ISSUER,
+                options={**_TIMES_UNCHECKED, "require": [*_REQUIRED_OF_PROVIDER, *required]},
+            )
+            self._require_times(*_times(claims))
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError):
+            raise _invalid() from None
+        return claims
 
     def require_standing(self, caller: Caller, *, outlives_time: bool = False) -> None:
         """Let a caller pass whose token still holds; streams ask again and again.
@@ -173,89 +219,126 @@ class TokenVerifier:
         """
         if len(token) > _LONGEST_TOKEN:
             raise _invalid()
+        known = self._known.find(token)
+        if known is not None and self._key(known.key_id)[0] is known.key:
+            self._require_times(known.begins, known.ends)
+            return known.caller
+        # another key may have this name now, so all of it is checked anew
+        self._known.forget(token)
         try:
-            header = jwt.get_unverified_header(token)
-            if not _FORBIDDEN_HEADERS.isdisjoint(header):
-                raise _invalid()
-            key_id = header.get("kid", "")
-            if not isinstance(key_id, str):
-                raise _invalid()
-            site_key = self._keys.find(key_id) if key_id else None
-            if site_key is not None:
-                return self._caller_of_site(self._decode(token, header, site_key))
-            return self._caller_of_provider(token, header, key_id)
+            verified = self._checked(token)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError):
             raise _invalid() from None
+        self._known.keep(token, verified)
+        return verified.caller
 
-    def _decode(
-        self, token: str, header: dict[str, Any], key: jwt.PyJWK, *, provider: bool = False
-    ) -> dict[str, Any]:
-        """Check signature, issuer, audience and times; return the claims."""
-        of = self._provider if provider else None
-        algorithm = ALGORITHM if of is None else of.algorithm
-        if header.get("alg") != algorithm:
-            raise _invalid()
+    def _checked(self, token: str) -> VerifiedToken[Caller]:
+        """Check everything about a token but whether it was revoked."""
+        header, key, provider = self._signed(token)
         claims = jwt.decode(
             token,
             key,
-            algorithms=[algorithm],
-            audience=self._audiences if of is None else of.audience,
-            issuer=ISSUER if of is None else of.issuer,
-            # the times are checked below, against the injected clock
+            algorithms=[header["alg"]],
+            audience=self._audiences if provider is None else provider.audience,
+            issuer=ISSUER if provider is None else provider.issuer,
             options={
-                "require": _REQUIRED_CLAIMS if of is None else _REQUIRED_OF_PROVIDER,
-                "verify_exp": False,
-                "verify_iat": False,
-                "verify_nbf": False,
+                **_TIMES_UNCHECKED,
+                "require": _REQUIRED_CLAIMS if provider is None else _REQUIRED_OF_PROVIDER,
             },
         )
+        begins, ends = _times(claims)
+        self._require_times(begins, ends)
+        caller = (
+            _caller_of_site(claims)
+            if provider is None
+            else _caller_of_provider(token, claims, provider)
+        )
+        return VerifiedToken(
+            caller=caller, key_id=header.get("kid", ""), key=key, begins=begins, ends=ends
+        )
+
+    def _signed(self, token: str) -> tuple[dict[str, Any], jwt.PyJWK, IdentityProvider | None]:
+        """Return the header, the key that it names, and the provider, where it is a provider's.
+
+        Raises:
+            Unauthenticated: There is no such key, or the header is not as it has to be with it.
+        """
+        header = jwt.get_unverified_header(token)
+        key_id = header.get("kid", "")
+        if not _FORBIDDEN_HEADERS.isdisjoint(header) or not isinstance(key_id, str):
+            raise _invalid()
+        key, provider = self._key(key_id)
+        algorithm = ALGORITHM if provider is None else provider.algorithm
+        if key is None or header.get("alg") != algorithm:
+            raise _invalid()
+        return header, key, provider
+
+    def _key(self, key_id: str) -> tuple[jwt.PyJWK | None, IdentityProvider | None]:
+        """Return the key of this name as it is now, and the provider, where it is the provider's.
+
+        Raises:
+            Unavailable: The keys cannot be read yet.
+        """
+        site_key = self._keys.find(key_id) if key_id else None
+        if site_key is not None or self._keys_of_provider is None:
+            return site_key, None
+        return self._keys_of_provider.find(key_id), self._provider
+
+    def _require_times(self, begins: float, ends: float) -> None:
+        """Let a token pass that holds now, as clocks of a site differ.
+
+        Raises:
+            Unauthenticated: It has expired, or does not hold yet.
+        """
         now = self._clock.now().timestamp()
-        if now >= _seconds(claims["exp"]) + LEEWAY_S:
+        if now >= ends + LEEWAY_S:
             raise Unauthenticated("TOKEN_EXPIRED", "The token has expired; ask for a new one.")
-        if max(_seconds(claims["iat"]), _seconds(claims.get("nbf", 0))) > now + LEEWAY_S:
+        if begins > now + LEEWAY_S:
             raise _invalid()
-        return claims
 
-    def _caller_of_site(self, claims: dict[str, Any]) -> Caller:
-        camera_id, epoch = claims.get("camera_id"), claims.get("epoch")
-        if not isinstance(camera_id, str | None) or not isinstance(epoch, int | None):
-            raise _invalid()
-        return Caller(
-            subject=str(claims["sub"]),
-            role=role_from_name(str(claims["role"])),
-            camera_id=camera_id,
-            epoch=epoch,
-            token_id=str(claims["jti"]),
-            expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
-            issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
-            cameras=_cameras(claims),
-        )
 
-    def _caller_of_provider(self, token: str, header: dict[str, Any], key_id: str) -> Caller:
-        provider, keys = self._provider, self._keys_of_provider
-        key = None if keys is None else keys.find(key_id)
-        if provider is None or key is None:
-            raise _invalid()
-        claims = self._decode(token, header, key, provider=True)
-        subject = claims["sub"]
-        if not subject or len(subject) > _LONGEST_SUBJECT or not subject.isprintable():
-            raise _invalid()
-        role = provider.role_of(claims)
-        if role is None:
-            raise PermissionDenied(
-                "ROLE_MISSING", "Your account has no role here; ask an administrator for one."
-            )
-        token_id = claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()[:32]
-        return Caller(
-            subject=f"idp:{subject}",
-            role=role,
-            camera_id=None,
-            epoch=None,
-            token_id=f"idp:{token_id}",
-            expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
-            issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
-            issuer=provider.issuer,
+def _caller_of_site(claims: dict[str, Any]) -> Caller:
+    camera_id, epoch = claims.get("camera_id"), claims.get("epoch")
+    if not isinstance(camera_id, str | None) or not isinstance(epoch, int | None):
+        raise _invalid()
+    return Caller(
+        subject=str(claims["sub"]),
+        role=role_from_name(str(claims["role"])),
+        camera_id=camera_id,
+        epoch=epoch,
+        token_id=str(claims["jti"]),
+        expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
+        issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
+        cameras=_cameras(claims),
+    )
+
+
+def _caller_of_provider(token: str, claims: dict[str, Any], provider: IdentityProvider) -> Caller:
+    subject = claims["sub"]
+    if not subject or len(subject) > _LONGEST_SUBJECT or not subject.isprintable():
+        raise _invalid()
+    role = provider.role_of(claims)
+    if role is None:
+        raise PermissionDenied(
+            "ROLE_MISSING", "Your account has no role here; ask an administrator for one."
         )
+    token_id = claims.get("jti") or hashlib.sha256(token.encode()).hexdigest()[:32]
+    return Caller(
+        subject=f"idp:{subject}",
+        role=role,
+        camera_id=None,
+        epoch=None,
+        token_id=f"idp:{token_id}",
+        expires_at=datetime.fromtimestamp(float(claims["exp"]), UTC),
+        issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
+        issuer=provider.issuer,
+    )
+
+
+def _times(claims: dict[str, Any]) -> tuple[float, float]:
+    """Return when a token begins and ends to hold."""
+    begins = max(_seconds(claims["iat"]), _seconds(claims.get("nbf", 0)))
+    return begins, _seconds(claims["exp"])
 
 
 def _seconds(value: object) -> float:

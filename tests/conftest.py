@@ -1,12 +1,18 @@
 """What every test starts from."""
 
+import gc
+
 import pytest
 from hypothesis import settings
 
 from service_runtime.structured_logging import configure_logging
 from tests.support.engines import database_engine, on_postgres, postgres
+from tests.support.temporary import use_memory
 
 __all__ = ["database_engine", "on_postgres", "postgres"]
+
+# before pytest makes its own folder
+use_memory()
 
 # a busy machine is no defect of an example
 settings.register_profile("dfip", deadline=None)
@@ -16,3 +22,9 @@ settings.load_profile("dfip")
 @pytest.fixture(scope="session", autouse=True)
 def _logging() -> None:
     configure_logging("test")
+
+
+def pytest_collection_finish() -> None:
+    """Have garbage collection leave alone what stays to the end; it took a fifth of the run."""
+    gc.collect()
+    gc.freeze()

@@ -1,11 +1,19 @@
 """Between what the control plane knows and what administrators are told."""
 
 from datetime import datetime
+from typing import Literal, TypeAlias, get_args
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from control_plane.backups.shelf import Backup
 from control_plane.keys.keeper import KeyStatus
+from control_plane.retention_policy.store import RetentionPolicy
 from dfip.control_plane.v1 import admin_service_pb2 as pb
+
+_DayField: TypeAlias = Literal[
+    "event_days", "sighting_days", "telemetry_days", "alert_days", "webhook_days", "audit_days"
+]
+_DAYS: tuple[_DayField, ...] = get_args(_DayField)
 
 
 def key_status_to_proto(status: KeyStatus) -> pb.KeyStatus:
@@ -27,6 +35,39 @@ def key_status_to_proto(status: KeyStatus) -> pb.KeyStatus:
         ],
         sealed_values=status.values,
         older_values=status.older_values,
+    )
+
+
+def policy_to_proto(policy: RetentionPolicy) -> pb.RetentionPolicy:
+    """Return the contract's retention policy."""
+    return pb.RetentionPolicy(
+        event_days=policy.days.event_days,
+        sighting_days=policy.days.sighting_days,
+        telemetry_days=policy.days.telemetry_days,
+        alert_days=policy.days.alert_days,
+        webhook_days=policy.days.webhook_days,
+        audit_days=policy.days.audit_days,
+        etag=policy.etag,
+        changed_at=None if policy.changed_at is None else _timestamp(policy.changed_at),
+    )
+
+
+def days_of(request: pb.SetRetentionPolicyRequest) -> dict[str, float]:
+    """Return what a request sets, by the names of ``Days``."""
+    return {name: getattr(request, name) for name in _DAYS if request.HasField(name)}
+
+
+def backup_to_proto(backup: Backup) -> pb.Backup:
+    """Return the contract's backup."""
+    return pb.Backup(
+        id=backup.id,
+        state=backup.state,
+        made_at=_timestamp(backup.made_at),
+        size_bytes=backup.size,
+        files=backup.files,
+        with_keys=backup.with_keys,
+        path=str(backup.path),
+        reason=backup.reason,
     )
 
 

@@ -83,9 +83,14 @@ def is_about(rule: Rule, fact: Fact) -> bool:
 
 def subject_of(rule: Rule, fact: Fact) -> str:
     """Return what cooldown and states of a rule are counted by."""
-    if isinstance(fact, Seen):
-        return f"{fact.camera_id}|{fact.person_id or rule.condition.zone}"
+    if isinstance(fact, Seen) and fact.person_id is not None:
+        return subject_of_person(fact.camera_id, fact.person_id)
     return f"{fact.camera_id}|{rule.condition.zone}"
+
+
+def subject_of_person(camera_id: str, person_id: str) -> str:
+    """Return what cooldown is counted by where a known person is seen."""
+    return f"{camera_id}|{person_id}"
 
 
 def judge(

@@ -7,9 +7,9 @@ from typing import Final
 
 from sqlalchemy import delete, or_, select
 
+from control_plane.alerts.cursor import hold_cursor
 from control_plane.alerts.rules import forget_rules_of_person, take_camera_from_rules
 from control_plane.alerts.tables import (
-    AlertCursorRow,
     AlertRow,
     AlertRuleRow,
     AlertStandingRow,
@@ -83,7 +83,7 @@ async def remove_old_alerts(tx: Transaction, before: datetime, limit: int) -> in
 async def forget_old_standings(tx: Transaction, before: datetime) -> None:
     """Forget what no cooldown asks for any more, and what is left of rules that are gone."""
     # nobody judges meanwhile
-    await tx.session.get_one(AlertCursorRow, 1, with_for_update=True)
+    await hold_cursor(tx)
     settled = AlertStandingRow.since.is_(None) & (AlertStandingRow.updated_at < before)
     orphaned = AlertStandingRow.rule_id.not_in(select(AlertRuleRow.id))
     await tx.session.execute(

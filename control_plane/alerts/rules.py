@@ -192,6 +192,18 @@ async def forget_rules_of_person(tx: Transaction, person_id: str) -> int:
     return len(rows)
 
 
+async def give_rules(tx: Transaction, *, gone: str, into: str) -> None:
+    """Let rules about a person be about another one, and remember what they remembered."""
+    query = select(AlertRuleRow).where(AlertRuleRow.person_id == gone).with_for_update()
+    rows = (await tx.session.scalars(query.order_by(AlertRuleRow.id))).all()
+    for row in rows:
+        row.person_id = into
+        row.version += 1
+        row.updated_at = tx.now
+    if rows:
+        await _announce(tx)
+
+
 async def take_camera_from_rules(tx: Transaction, camera_id: str) -> None:
     """Take a camera that goes out of the rules that name it.
 

@@ -182,6 +182,24 @@ async def take_person_from_lists(tx: Transaction, person_id: str) -> int:
     return len(taken.all())
 
 
+async def give_memberships(tx: Transaction, *, gone: str, into: str) -> None:
+    """Let a person be on every watch list that another one is on, and that one on none."""
+    named = (await lists_of_people(tx.session, [gone])).get(gone, ())
+    query = select(WatchListRow).where(WatchListRow.id.in_(named)).order_by(WatchListRow.id)
+    rows = (await tx.session.scalars(query.with_for_update())).all()
+    # once more, now that nobody else changes them
+    lists = await lists_of_people(tx.session, [gone, into])
+    for row in rows:
+        if row.id not in lists.get(gone, ()):
+            continue
+        row.version += 1
+        row.updated_at = tx.now
+        if row.id not in lists.get(into, ()):
+            tx.session.add(WatchListMemberRow(watch_list_id=row.id, person_id=into))
+    await take_person_from_lists(tx, gone)
+    await tx.session.flush()
+
+
 async def _locked(session: AsyncSession, watch_list_id: str) -> WatchListRow:
     row = await session.get(WatchListRow, watch_list_id, with_for_update=True)
     if row is None:

@@ -29,6 +29,9 @@ _RETRY_S: Final = 60.0
 _ORPHAN_AGE: Final = timedelta(hours=1)
 _SWEEP_EVERY_S: Final = 24 * 3600.0
 
+# the columns that name pictures; what stands in none of them is swept, and in no backup
+NAMED_BY: Final = (FaceRow.portrait_blob_id, SightingRow.crop_blob_id)
+
 
 async def queue_removals(tx: Transaction, blob_ids: Sequence[str]) -> None:
     """Have pictures removed once this transaction is committed."""
@@ -110,11 +113,7 @@ class BlobRemover:
     async def _named(self, blob_ids: Sequence[str]) -> set[str]:
         named: set[str] = set()
         async with self._database.read() as session:
-            for column in (
-                FaceRow.portrait_blob_id,
-                SightingRow.crop_blob_id,
-                BlobRemovalRow.blob_id,
-            ):
+            for column in (*NAMED_BY, BlobRemovalRow.blob_id):
                 found = await session.scalars(select(column).where(column.in_(blob_ids)))
                 named.update(blob_id for blob_id in found if blob_id is not None)
         return named

@@ -1,4 +1,4 @@
-"""Partitions of a PostgreSQL table by ranges of a number: made ahead, dropped as a whole.
+"""Partitions of a PostgreSQL table by ranges of time: made ahead, dropped as a whole.
 
 Nobody waits for them. A partition is made by itself and then attached, which readers and writers
 of the table do not notice, while ``CREATE TABLE … PARTITION OF`` would lock them all out. It goes
@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from control_plane.engines.port import Partition
 
 ATTACHED, PENDING, DETACHED = "attached", "pending", "detached"
+# in the name of a partition that holds whatever lies before the day that follows
+BEFORE: Final = "before_"
 _STATES: Final = text(
     "SELECT c.relname, i.inhparent IS NOT NULL AS attached,"
     " coalesce(i.inhdetachpending, false) AS pending"
@@ -29,7 +31,7 @@ _STATES: Final = text(
 async def states(connection: AsyncConnection, table: Table) -> dict[str, str]:
     """Return what has the name of a partition of the table, and whether it is one still."""
     found = await connection.execute(
-        _STATES, {"parent": table.name, "pattern": f"^{table.name}_[0-9]+$"}
+        _STATES, {"parent": table.name, "pattern": f"^{table.name}_({BEFORE})?[0-9]{{8}}$"}
     )
     return {
         row.relname: PENDING if row.pending else ATTACHED if row.attached else DETACHED
@@ -43,14 +45,14 @@ async def add(session: AsyncSession, table: Table, wanted: Sequence[Partition]) 
     for partition in wanted:
         if present.get(partition.name) == ATTACHED:
             continue
-        name, start, end = partition.name, int(partition.start), int(partition.end)
+        name = partition.name
         await session.execute(
             text(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table.name} INCLUDING ALL)")
         )
         await session.execute(
             text(
                 f"ALTER TABLE {table.name} ATTACH PARTITION {name}"
-                f" FOR VALUES FROM ({start}) TO ({end})"
+                f" FOR VALUES FROM ({partition.start}) TO ({partition.end})"
             )
         )
 

@@ -44,11 +44,11 @@ class CommitUnknown(DatabaseUnavailable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """The part of a table whose key lies from ``start`` on and before ``end``."""
+    """The part of a table whose key lies from ``start`` on and before ``end``, both as SQL."""
 
     name: str
-    start: int
-    end: int
+    start: str
+    end: str
 
 
 class Engine(Protocol):
@@ -107,7 +107,7 @@ class Engine(Protocol):
 
     @property
     def has_partitions(self) -> bool:
-        """Whether large tables lie in partitions; without, the three below are never called."""
+        """Whether large tables lie in partitions; without, those below are never called."""
         ...
 
     async def add_partitions(
@@ -122,6 +122,14 @@ class Engine(Protocol):
 
     async def drop_partitions(self, table: Table, names: Sequence[str]) -> int:
         """Drop partitions while others read and write the rest; return how many went."""
+        ...
+
+    async def hold_table(self, session: AsyncSession, table: Table) -> None:
+        """Keep everybody else out of a table until the transaction ends, readers too."""
+        ...
+
+    async def drop_partition(self, session: AsyncSession, table: Table, name: str) -> None:
+        """Drop a partition of a table that the transaction holds, in that transaction."""
         ...
 
     async def prepare_migration(self, session: AsyncSession) -> None:

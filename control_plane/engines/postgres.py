@@ -32,7 +32,13 @@ from sqlalchemy.pool import NullPool
 
 from control_plane.engines import partitions
 from control_plane.engines.copying import copy_rows
-from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable, Hint, Partition
+from control_plane.engines.port import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    Hint,
+    Partition,
+    PartitionMissing,
+)
 from service_runtime.clock import Clock
 from service_runtime.errors import InvalidArgument, ServiceError
 from service_runtime.secret import Secret
@@ -42,6 +48,7 @@ _WRITERS: Final = 8
 _READERS: Final = 8
 _CONNECT_S: Final = 10.0
 _POOL_WAIT_S: Final = 10.0
+_HOLD_WAIT_MS: Final = 2000
 _LISTEN_AGAIN_S: Final = 1.0
 _LISTEN_CHECK_S: Final = 15.0
 _CHANNEL: Final = "dfip_events"
@@ -64,6 +71,7 @@ _AWAY: Final = frozenset({"57P01", "57P02", "57P03", "53300"})
 _IN_THE_WAY: Final = frozenset({"40001", "40P01", "55P03"})
 _TIMED_OUT: Final = "57014"
 _ALREADY_THERE: Final = "23505"
+_NO_PARTITION: Final = "no partition of relation"
 _NO_TEXT: Final = frozenset({"22021", "22P05"})
 
 # rows of people, and events that told of them, go from these tables
@@ -200,6 +208,16 @@ class PostgresEngine:
             _log.warning("database.wantednot_dropped", error=type(error).__name__)
             return 0
 
+    async def hold_table(self, session: AsyncSession, table: Table) -> None:
+        """Keep everybody else out of a table; give up soon where a reader takes long."""
+        await session.execute(text(f"SET LOCAL lock_timeout = {_HOLD_WAIT_MS}"))
+        await session.execute(text(f"LOCK TABLE ONLY {table.name} IN ACCESS EXCLUSIVE MODE"))
+
+    async def drop_partition(self, session: AsyncSession, table: Table, name: str) -> None:
+        """Drop a partition of a table that the transaction holds."""
+        await session.execute(text(f"ALTER TABLE {table.name} DETACH PARTITION {name}"))
+        await session.execute(text(f"DROP TABLE {name}"))
+
     async def prepare_migration(self, session: AsyncSession) -> None:
         """Let one process at a time migrate, for as long as it takes."""
         await session.execute(text("SET LOCAL statement_timeout = 0"))
@@ -264,6 +282,8 @@ class PostgresEngine:
             return DatabaseUnavailable()
         if state in _IN_THE_WAY or state == _TIMED_OUT:
             return DatabaseBusy()
+        if state == asyncpg.CheckViolationError.sqlstate and _NO_PARTITION in str(error.orig):
+            return PartitionMissing()
         if state in _NO_TEXT:
             return InvalidArgument(
                 "TEXT_INVALID", "A text of the request holds a NUL character; leave it out."

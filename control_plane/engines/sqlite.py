@@ -120,6 +120,12 @@ class SqliteEngine:
         del table, names
         return 0
 
+    async def hold_table(self, session: AsyncSession, table: Table) -> None:
+        """Nothing to do: who writes is alone."""
+
+    async def drop_partition(self, session: AsyncSession, table: Table, name: str) -> None:
+        """Nothing to do: tables are whole."""
+
     async def prepare_migration(self, session: AsyncSession) -> None:
         """Nothing to do: there is one process."""
 

@@ -59,11 +59,13 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         """Stream server-sent events (WHATWG HTML, "Server-sent events")."""
         wanted = _selection(request)
         token = _last_event_id(context) or request.resume_token
-        yield _chunk(f"retry: {RECONNECT_MS}\n".encode())
+        opening = f"retry: {RECONNECT_MS}\n"
         async for batch in self._follow(token):
             if not batch.events:
                 # an id without data moves the client's position and is no event
-                yield _chunk(f": still here\nid: {batch.resume_token.encode()}\n\n".encode())
+                still_here = f": still here\nid: {batch.resume_token.encode()}\n\n"
+                yield _chunk((opening + still_here).encode())
+                opening = ""
             for blocks in self._blocks(filter(wanted.holds, batch.events)):
                 yield _chunk(blocks)
 
@@ -80,11 +82,16 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
                 yield self._renderings.response(event)
 
     async def _follow(self, token: str) -> AsyncIterator[FeedBatch]:
-        """Yield the position to start from as an empty batch, then what follows it."""
-        if token:
-            after = ResumeToken.decode(token)
-        else:
-            async with self._database.read() as session:
+        """Yield the position to start from as an empty batch, then what follows it.
+
+        A token that is not good any more is refused before anything is sent: behind the first
+        message a REST client would see a stream that ends, and come back with the same token.
+        """
+        async with self._database.read() as session:
+            if token:
+                after = ResumeToken.decode(token)
+                await self._feed.require_kept(session, after)
+            else:
                 after = await self._feed.head(session)
         yield FeedBatch(events=(), resume_token=after)
         batches = self._feed.subscribe(after, tick_s=KEEP_ALIVE_S)

@@ -192,6 +192,11 @@ class KeyKeeper:
         )
 
     @property
+    def master_id(self) -> str:
+        """Which master key wraps, as a digest of it."""
+        return next(key.master_id for key in self._data.seen if key.state == SEALING)
+
+    @property
     def _data_settle_s(self) -> float:
         return SETTLE_S if self._shared else 0.0
 

@@ -1,17 +1,22 @@
 """Two records of one person become one, in one transaction.
 
-The record that goes leaves its faces, its sightings and its labels to the one that stays, and
-nothing of its own behind: as after an erasure, what events said of it is emptied. Its faces keep
-their ids and come again in the feed with their new person, which is all that an index needs.
+The record that goes leaves its faces, its sightings, its labels, its places on watch lists and what
+alerts know of it to the one that stays, and nothing of its own behind: as after an erasure, what
+events said of the record is emptied; those of sightings and alerts tell of the one that stays. Its
+faces keep their ids and come again in the feed with their new person, which is all that an index
+needs.
 """
 
 from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 
+from control_plane.alerts import merging as alerts
+from control_plane.alerts.cursor import hold_cursor
 from control_plane.blobs.removal import BlobRemover, queue_removals
 from control_plane.database import Database, Transaction
 from control_plane.encryption import Vault
+from control_plane.events.merging import give_events
 from control_plane.face_values import Embedding
 from control_plane.people import model, store
 from control_plane.people.model import Person
@@ -45,6 +50,8 @@ class Merging:
             )
 
         async def step(tx: Transaction) -> Person:
+            # before people: no sighting of the other record is judged while it goes
+            await hold_cursor(tx)
             # in one order, so that two merges do not wait for each other
             rows = {
                 one: await store.require_locked(tx.session, one)
@@ -54,6 +61,8 @@ class Merging:
             tx.audit_object("person", other_id)
             twins = await self._move_faces(tx, person_id, other_id)
             await sightings.merge_person(tx, gone=other_id, into=person_id)
+            await alerts.merge_person(tx, gone=other_id, into=person_id)
+            await give_events(tx, gone=other_id, into=person_id)
             _join(stays, goes)
             stays.updated_at = tx.now
             await queue_removals(tx, twins)

@@ -19,16 +19,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.removal import queue_removals
 from control_plane.database import Database, Transaction
+from control_plane.days import day_of
 from control_plane.encryption import Vault
 from control_plane.engines.port import CommitUnknown
 from control_plane.people import store as people
 from control_plane.runtime.store import hold_epoch
+from control_plane.sightings.days import sighting_days
 from control_plane.sightings.mapping import event_payload, report_of
 from control_plane.sightings.model import MATCH, SightingReport
 from control_plane.sightings.store import sighting_of
 from control_plane.sightings.tables import (
     ErasedSightingRow,
     SightingCandidateRow,
+    SightingIdRow,
     SightingLabelRow,
     SightingRow,
     WorkerSessionRow,
@@ -65,6 +68,7 @@ class SightingIntake:
         self._database = database
         self._blobs = blobs
         self._vault = vault
+        self._days = sighting_days(database)
 
     async def record(
         self, camera_id: str, epoch: int, session_id: str, batch: gateway_pb2.SightingBatch
@@ -83,6 +87,7 @@ class SightingIntake:
         # files cannot join the transaction: they are there before it, and go if no row names them
         pictures = await self._keep_pictures(reports)
         try:
+            await self._require_days(reports)
             used = await self._database.transact(
                 lambda tx: self._apply(tx, reporter, batch.sequence, reports, pictures)
             )
@@ -90,9 +95,17 @@ class SightingIntake:
             # rows may name the pictures; if none does, the sweep removes them
             raise
         except (ServiceError, SQLAlchemyError, OSError):
+            self._days.forget()
             await self._blobs.delete(list(pictures.values()))
             raise
         await self._blobs.delete([blob for blob in pictures.values() if blob not in used])
+
+    async def _require_days(self, reports: Sequence[SightingReport]) -> None:
+        """Have a place for what starts in these reports, and for what is put off to now."""
+        now = self._database.now()
+        today = day_of(now)
+        days = {day_of(min(report.started_at, now)) for report in reports}
+        await self._days.require(days | {today, today + 1})
 
     async def _keep_pictures(self, reports: Sequence[SightingReport]) -> dict[str, str]:
         """Put the crops into the blob store and return the blob of each sighting that has one."""
@@ -183,6 +196,7 @@ class SightingIntake:
             ended_at=report.ended_at,
             created_at=tx.now,
         )
+        tx.session.add(SightingIdRow(id=report.id))
         tx.session.add(row)
         return row
 

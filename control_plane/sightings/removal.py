@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, delete, select
 
@@ -10,10 +11,14 @@ from control_plane.database import Transaction
 from control_plane.sightings.tables import (
     ErasedSightingRow,
     SightingCandidateRow,
+    SightingIdRow,
     SightingLabelRow,
     SightingRow,
     WorkerSessionRow,
 )
+
+# ids in a statement; drivers have their bounds
+_CHUNK: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +59,17 @@ async def remove_camera_sightings(tx: Transaction, camera_id: str) -> int:
     return removed.count
 
 
-async def remove_older_than(tx: Transaction, before: datetime, limit: int = 500) -> int:
+async def remove_older_than(
+    tx: Transaction,
+    before: datetime,
+    limit: int = 500,
+    *,
+    started_before: datetime | None = None,
+) -> int:
     """Remove up to ``limit`` sightings that ended before a time; its pictures are queued too."""
     old = select(SightingRow.id).where(SightingRow.ended_at < before)
+    if started_before is not None:
+        old = old.where(SightingRow.started_at < started_before)
     ids = list(await tx.session.scalars(old.order_by(SightingRow.ended_at).limit(limit)))
     removed = await _remove(tx, SightingRow.id.in_(ids))
     await queue_removals(tx, removed.blob_ids)
@@ -69,8 +82,7 @@ async def forget_erased(tx: Transaction, before: datetime) -> None:
 
 
 async def _remove(tx: Transaction, which: ColumnElement[bool]) -> RemovedSightings:
-    # one statement: what it returns is what went, whatever others write meanwhile; the candidates
-    # go with their sighting by the foreign key
+    # one statement: what it returns is what went, whatever others write meanwhile
     removed = await tx.session.execute(
         delete(SightingRow)
         .where(which)
@@ -78,6 +90,14 @@ async def _remove(tx: Transaction, which: ColumnElement[bool]) -> RemovedSightin
         .execution_options(synchronize_session=False)
     )
     rows = removed.all()
+    for start in range(0, len(rows), _CHUNK):
+        # candidates and labels go with the id by their foreign keys
+        ids = [row.id for row in rows[start : start + _CHUNK]]
+        await tx.session.execute(
+            delete(SightingIdRow)
+            .where(SightingIdRow.id.in_(ids))
+            .execution_options(synchronize_session=False)
+        )
     return RemovedSightings(
         ids=[row.id for row in rows],
         blob_ids=[row.crop_blob_id for row in rows if row.crop_blob_id is not None],

@@ -1,5 +1,9 @@
 """The rows of sightings, and how far each worker session has reported.
 
+On PostgreSQL sightings lie in a partition for each day of their start (``days.py``). No key can
+hold an id once across partitions, so ids stand in a table of their own too; a sighting and its id
+come and go in one transaction.
+
 Candidates stand in a table of their own, so that the erasure of a person finds every mention by an
 index. A sighting names its person without a foreign key: rows of two topics are tied by the
 transactions that write them.
@@ -26,6 +30,7 @@ class SightingRow(Base):
         Index(None, "camera_id", "started_at", "id"),
         Index(None, "person_id", "started_at", "id"),
         Index(None, "ended_at", "id"),
+        {"postgresql_partition_by": "RANGE (started_at)"},
     )
 
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
@@ -56,13 +61,21 @@ class SightingRow(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class SightingIdRow(Base):
+    """An id that a sighting has: two sightings cannot have it, whenever they started."""
+
+    __tablename__ = "sighting_ids"
+
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+
+
 class SightingCandidateRow(Base):
     """A person who may have been the one of a sighting, closest first by ``rank``."""
 
     __tablename__ = "sighting_candidates"
 
     sighting_id: Mapped[str] = mapped_column(
-        _ID, ForeignKey("sightings.id", ondelete="CASCADE"), primary_key=True
+        _ID, ForeignKey("sighting_ids.id", ondelete="CASCADE"), primary_key=True
     )
     rank: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     person_id: Mapped[str] = mapped_column(_ID, index=True)
@@ -80,7 +93,7 @@ class SightingLabelRow(Base):
     __tablename__ = "sighting_labels"
 
     sighting_id: Mapped[str] = mapped_column(
-        _ID, ForeignKey("sightings.id", ondelete="CASCADE"), primary_key=True
+        _ID, ForeignKey("sighting_ids.id", ondelete="CASCADE"), primary_key=True
     )
     person_id: Mapped[str] = mapped_column(_ID, primary_key=True, index=True)
     verdict: Mapped[str] = mapped_column(String(16))

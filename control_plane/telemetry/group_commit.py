@@ -20,7 +20,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from control_plane.alerts.occupancy import OccupancyWatch
 from control_plane.database import Database, Transaction
 from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable
-from control_plane.telemetry.days import DAY_US, Days
+from control_plane.telemetry.days import DAY_US, telemetry_days
 from control_plane.telemetry.model import Batch
 from control_plane.telemetry.plan import Plan
 from control_plane.telemetry.store import touch, write_group
@@ -67,7 +67,7 @@ class GroupCommit:
         self._database = database
         self._clock = clock
         self._occupancy = occupancy
-        self._days = Days(database)
+        self._days = telemetry_days(database)
         self._most_waiting = most_waiting
         self._line: deque[_Waiting] = deque()
         self._weight = 0

@@ -16,7 +16,7 @@ from control_plane.database import Database, Transaction
 from control_plane.runtime.store import camera_not_found
 from control_plane.runtime.tables import CameraRuntimeRow
 from control_plane.tables import Base
-from control_plane.telemetry.days import KEPT, Days
+from control_plane.telemetry.days import KEPT, drop_before, telemetry_days
 from control_plane.telemetry.model import SECOND_US, Batch, Bucket, Range, microseconds
 from control_plane.telemetry.plan import Plan, Progress, SampleKey, Standing, plan_group
 from control_plane.telemetry.tables import TelemetrySampleRow, TelemetrySessionRow
@@ -145,7 +145,7 @@ class TelemetryStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._days = Days(database)
+        self._days = telemetry_days(database)
 
     async def prepare(self, now: datetime) -> None:
         """Have a place for the samples of the days to come."""
@@ -215,7 +215,7 @@ class TelemetryStore:
         are not counted. All else goes camera by camera, as the samples lie, in short transactions.
         """
         dropped = self._database.has_partitions and before <= now - KEPT
-        await self._days.drop_before(before, now=now)
+        await drop_before(self._database, self._days, before, now=now)
         removed = 0
         async with self._database.read() as session:
             overdue = await _overdue(session, None if dropped else microseconds(before))

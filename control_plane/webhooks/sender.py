@@ -7,6 +7,7 @@ minute holds its place no longer than any other.
 """
 
 import asyncio
+import functools
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
@@ -146,7 +147,15 @@ def trusting(authorities: Path | None) -> ssl.SSLContext:
     Raises:
         OSError: The file cannot be read or holds no certificate.
     """
-    return ssl.create_default_context(cafile=authorities)
+    return (
+        _of_the_machine() if authorities is None else ssl.create_default_context(cafile=authorities)
+    )
+
+
+@functools.cache
+def _of_the_machine() -> ssl.SSLContext:
+    """Read the machine's authorities once: there are many, and whoever connects changes nothing."""
+    return ssl.create_default_context()
 
 
 def _request(receiver: Receiver, headers: dict[str, str], body: bytes) -> httpcore.Request:

@@ -20,6 +20,7 @@ from deploy.envoy.contracts import descriptor_set, edge_methods
 from deploy.envoy.listener import listener
 from deploy.envoy.token_check import (
     INTERNAL_LISTENERS,
+    SITE,
     TokenIssuer,
     keys_cluster,
     keys_listener,
@@ -66,8 +67,8 @@ class EdgeSettings:
         """Whose tokens are let in, by a name for each."""
         site = TokenIssuer(issuer="dfip", audiences=_AUDIENCES, jwks_file=self.jwks_file)
         if self.identity_provider is None:
-            return {"site": site}
-        return {"site": site, "provider": self.identity_provider}
+            return {SITE: site}
+        return {SITE: site, "provider": self.identity_provider}
 
 
 def write_edge(folder: Path, settings: EdgeSettings) -> Path:
@@ -140,6 +141,7 @@ def envoy_command(config: Path, *, concurrency: int = 2) -> list[str]:
         *("--concurrency", str(concurrency)),
         *("--log-level", "warning"),
         *("--log-format", _LOG_FORMAT),
+        *("--file-flush-interval-msec", "1000"),  # of the lines about who was refused
     ]
 
 

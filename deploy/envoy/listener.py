@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deploy.envoy.access_log import access_log
 from deploy.envoy.contracts import EdgeMethod
 from deploy.envoy.local_replies import local_replies
 from deploy.envoy.routes import (
@@ -21,6 +22,7 @@ from deploy.envoy.routes import (
     REST_ANSWERS,
     TRANSCODER,
     routes,
+    ticket_matches,
     transcoding,
 )
 from deploy.envoy.token_check import TokenIssuer, token_filter
@@ -85,6 +87,7 @@ def _connection_manager(
         "stat_prefix": "edge",
         "codec_type": "AUTO",
         "server_name": "dfip",
+        "access_log": access_log(),
         **_limits(),
         **_identity_of_the_caller(),
         "local_reply_config": local_replies(),
@@ -175,7 +178,7 @@ def _filters(
                 "headers": [{"name": ":path", "string_match": {"exact": HEALTH_PATH}}],
             },
         },
-        token_filter(issuers, OPEN_PATHS),
+        token_filter(issuers, OPEN_PATHS, ticket_matches(methods)),
         {
             "name": HEADER_MUTATION,
             "typed_config": {

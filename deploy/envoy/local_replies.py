@@ -55,6 +55,8 @@ def local_replies() -> dict[str, Any]:
                 for status, (_, sentence) in _SENTENCES.items()
             ),
             _mapper(200, _text("")),  # /healthz has nothing to add
+            # a transfer coding that nobody knows: the caller's fault, and no defect of ours
+            {**_mapper(501, _json(3, _SENTENCES[400][1])), "status_code": 400},
             _mapper(400, _json(3, _TWICE), *_QUERY_BESIDE_BODY),
             _mapper(400, _json(3, f"The request is not valid: {_ENVOYS_OWN}"), _READABLE),
             *(
@@ -87,7 +89,11 @@ def _refused_tokens() -> list[dict[str, Any]]:
         found += _answers_to_token(_found_wrong(message), 401, 16, reason, sentence)
     unready = "The control plane has not published its keys yet; try again."
     found += _answers_to_token(_found_wrong(_KEYS_NOT_READY), 503, 14, "KEYS_NOT_READY", unready)
-    return found + _answers_to_token(_ANYTHING_WRONG, 401, 16, *_TOKEN_INVALID)
+    found += _answers_to_token(_ANYTHING_WRONG, 401, 16, *_TOKEN_INVALID)
+    # Where there are several issuers, the check leaves nothing about a token that is not there.
+    missing = {"and_filter": {"filters": [_of_status(401), _NOT_TWO_TOKENS]}}
+    found += _answers_to_token(missing, 401, 16, *_TOKEN_MISSING)
+    return found + _answers_to_token(_of_status(401), 401, 16, *_TOKEN_INVALID)
 
 
 def _answers_to_token(
@@ -100,11 +106,12 @@ def _answers_to_token(
         "metadata": {},
     }
     by_grpc = {"and_filter": {"filters": [condition, *_CALLED_BY_GRPC]}}
+    answer = {"status_code": status, "headers_to_add": [_CHALLENGE]}
     return [
-        {"filter": by_grpc, "status_code": status, "body_format_override": _text(sentence)},
+        {"filter": by_grpc, **answer, "body_format_override": _text(sentence)},
         {
             "filter": condition,
-            "status_code": status,
+            **answer,
             "body_format_override": {
                 "json_format": {"code": code, "message": sentence, "details": [detail]}
             },
@@ -129,7 +136,20 @@ def _of_token_check(value: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+# Envoy's own repeats the whole address that was asked for, a query with a secret in it too.
+_CHALLENGE = {
+    "header": {"key": "www-authenticate", "value": "Bearer"},
+    "append_action": "OVERWRITE_IF_EXISTS",
+}
+
 _ANYTHING_WRONG = _of_token_check({"string_match": {"safe_regex": {"regex": ".+"}}})
+
+_NOT_TWO_TOKENS = _header(
+    "authorization",
+    string_match={"contains": ","},
+    invert_match=True,
+    treat_missing_header_as_empty=True,
+)
 
 # Of a field that stands in both, the transcoder would repeat the value, a camera's password too.
 _QUERY_BESIDE_BODY = (
@@ -140,7 +160,15 @@ _TWICE = "The request is not valid; send each field once, in the body, and the t
 
 
 def _mapper(status: int, body: Mapping[str, Any], *conditions: Mapping[str, Any]) -> dict[str, Any]:
-    of_status = {
+    together = {"and_filter": {"filters": [_of_status(status), *conditions]}}
+    return {
+        "filter": together if conditions else _of_status(status),
+        "body_format_override": body,
+    }
+
+
+def _of_status(status: int) -> dict[str, Any]:
+    return {
         "status_code_filter": {
             "comparison": {
                 "op": "EQ",
@@ -148,8 +176,6 @@ def _mapper(status: int, body: Mapping[str, Any], *conditions: Mapping[str, Any]
             }
         }
     }
-    together = {"and_filter": {"filters": [of_status, *conditions]}}
-    return {"filter": together if conditions else of_status, "body_format_override": body}
 
 
 def _text(sentence: str) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from service_runtime.interceptors.quota import CallQuota
 from service_runtime.interceptors.request_id import REQUEST_ID_KEY, request_id_of
 from service_runtime.interceptors.standing import StandingWatch
 from service_runtime.interceptors.validation import telling_unreadable, validate_request
+from service_runtime.media_tickets import require_object
 from service_runtime.method_policy import MethodRule
 from service_runtime.metrics import RPC_SECONDS, RPC_STREAMS, RPC_TOTAL
 
@@ -131,7 +132,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             started = time.perf_counter()
             async with self._guarded(call, context):
                 with self._quota.hold(self._admit(call, context)):
-                    sound = self._sound(request)
+                    sound = self._sound(call, request)
                     audited = self._audited(call, sound)
                     async with self._patience.for_an_answer():
                         response = await handler(sound, context)
@@ -150,7 +151,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                 async with self._guarded(call, context):
                     caller = self._admit(call, context)
                     with self._quota.hold(caller):
-                        sound = self._sound(request)
+                        sound = self._sound(call, request)
                         audited = self._audited(call, sound)
                         responses: Any = handler(sound, context)
                         if inspect.isawaitable(responses):
@@ -177,11 +178,12 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                 async for response in guarded:
                     yield response
 
-    def _sound(self, request: Any) -> Any:  # noqa: ANN401 a message or a stream
+    def _sound(self, call: _Call, request: Any) -> Any:  # noqa: ANN401 a message or a stream
         """Validate the request, or each message of it as it comes."""
         if isinstance(request, AsyncIterator):
             return _validated(self._patience.with_a_first_message(request))
         validate_request(request)
+        require_object(self._rules.get(call.path), call.caller, request)
         return request
 
     def _admit(self, call: _Call, context: _Context) -> Caller | None:
@@ -190,7 +192,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         structlog.contextvars.bind_contextvars(request_id=call.request_id, rpc=call.path)
         if self._peers is not None:
             self._peers.require(context)
-        caller = call.caller = authenticate(call.path, call.metadata, self._verifier)
+        caller = call.caller = authenticate(call.path, call.metadata, self._verifier, self._rules)
         if caller is not None:
             structlog.contextvars.bind_contextvars(subject=caller.subject)
             authorize(call.path, caller, self._rules)

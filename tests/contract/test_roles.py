@@ -5,12 +5,7 @@ behind the door implements nothing, so a caller is in when the answer is about a
 caller.
 """
 
-import base64
-import hashlib
-import hmac
-import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,6 +16,7 @@ from service_runtime.authentication import TokenVerifier
 from service_runtime.clock import SystemClock
 from service_runtime.server import Server
 from tests.contract.services import SERVICES
+from tests.support.forgeries import forged_headers
 from tests.support.tokens import TestAuthority
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -40,6 +36,10 @@ LET_IN = {
     "dfip.camera_manager.v1.ManagerService/RestartWorker": OPERATOR,
     "dfip.control_plane.v1.AdminService/RotateKeys": ADMIN,
     "dfip.control_plane.v1.AdminService/GetKeyStatus": ADMIN,
+    "dfip.control_plane.v1.AdminService/GetRetentionPolicy": ADMIN,
+    "dfip.control_plane.v1.AdminService/SetRetentionPolicy": ADMIN,
+    "dfip.control_plane.v1.AdminService/CreateBackup": ADMIN,
+    "dfip.control_plane.v1.AdminService/ListBackups": ADMIN,
     "dfip.control_plane.v1.AuditService/ListAuditEntries": ADMIN,
     "dfip.control_plane.v1.AlertService/CreateAlertRule": OPERATOR,
     "dfip.control_plane.v1.AlertService/GetAlertRule": VIEWER,
@@ -93,6 +93,7 @@ LET_IN = {
     "dfip.control_plane.v1.TelemetryService/StreamTelemetry": WORKER,
     "dfip.control_plane.v1.TelemetryService/QueryTelemetry": VIEWER,
     "dfip.control_plane.v1.TokenService/IssueToken": ADMIN,
+    "dfip.control_plane.v1.TokenService/IssueMediaTicket": VIEWER,
     "dfip.control_plane.v1.TokenService/ListTokens": ADMIN,
     "dfip.control_plane.v1.TokenService/RevokeToken": ADMIN,
     "dfip.control_plane.v1.TokenService/RevokeSubjectTokens": ADMIN,
@@ -128,6 +129,7 @@ LIMITED = {
     "dfip.control_plane.v1.SightingService/GetSightingImage": VIEWER,
     "dfip.control_plane.v1.SightingService/WatchSightings": VIEWER,
     "dfip.control_plane.v1.TelemetryService/QueryTelemetry": VIEWER,
+    "dfip.control_plane.v1.TokenService/IssueMediaTicket": VIEWER,
 }
 """What lets in a token that is limited to some cameras; ``test_camera_scope.py`` walks them."""
 METHODS: dict[str, Any] = {
@@ -142,9 +144,8 @@ _STATUS_LOST = "Internal error from Core"
 class Door:
     """A server with every service, and tokens of all kinds for it."""
 
-    def __init__(self, authority: TestAuthority, address: str, folder: Path) -> None:
+    def __init__(self, authority: TestAuthority, address: str) -> None:
         self.authority = authority
-        self._folder = folder
         self._channel = grpc.aio.insecure_channel(address)
 
     async def close(self) -> None:
@@ -176,43 +177,8 @@ class Door:
 
     def forged(self) -> dict[str, tuple[str, ...]]:
         """Return headers that nobody may get in with, whatever role they claim."""
-        good = self.token("admin")
-        head, body, signature = good.split(".")
-        other = self._folder / "other"
-        other.mkdir(exist_ok=True)
-        public = self.authority.jwks_file.read_bytes()
-        key = base64.urlsafe_b64decode(json.loads(public)["keys"][0]["x"] + "=")
-        none_head = _encoded({"alg": "none", "kid": self.authority.key_id})
-        hs_head = _encoded({"alg": "HS256", "kid": self.authority.key_id})
-        tokens = {
-            "expired": self.token("admin", lifetime_s=-60),
-            "not yet": self.token("admin", iat=4_000_000_000, exp=4_000_003_600),
-            "issuer": self.token("admin", iss="other"),
-            "audience": self.token("admin", aud="other"),
-            "control plane only": self.token("worker", aud="dfip.control_plane"),
-            "no role": self.token(""),
-            "role unspecified": self.token("unspecified"),
-            "list of roles": self.token(["admin"]),
-            "key id": self.token("admin", headers={"kid": "other"}),
-            "no key id": self.token("admin", headers={"kid": ""}),
-            "critical": self.token("admin", headers={"crit": ["exp"]}),
-            "other site": TestAuthority(other).token("admin"),
-            "unsigned": f"{none_head}.{body}.",
-            "unsigned with a signature": f"{none_head}.{body}.{signature}",
-            "public key as secret": _signed(hs_head, body, key),
-            "key file as secret": _signed(hs_head, body, public),
-            "other body": f"{head}.{_encoded({'role': 'admin'})}.{signature}",
-            "cut": f"{head}.{body}",
-            "empty": "",
-        }
-        return {name: (f"Bearer {token}",) for name, token in tokens.items()} | {
-            "nothing": (),
-            "no scheme": (good,),
-            "other scheme": (f"Basic {good}",),
-            "twice": (f"Bearer {good}", f"Bearer {good}"),
-            "two in one": (f"Bearer {good}, Bearer {good}",),
-            "two kinds": (f"Bearer {self.token('viewer')}", f"Bearer {good}"),
-        }
+        here_only = f"Bearer {self.token('worker', aud='dfip.control_plane')}"
+        return forged_headers(self.authority) | {"control plane only": (here_only,)}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -229,7 +195,7 @@ async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
         reflection=True,
     )
     await server.start()
-    door = Door(authority, server.address, folder)
+    door = Door(authority, server.address)
     yield door
     await door.close()
     await server.stop(0)
@@ -290,12 +256,3 @@ async def test_the_scheme_may_be_written_in_any_case(door: Door, scheme: str) ->
     name = "dfip.control_plane.v1.ControlPlaneService/CreateCamera"
     code = await door.knock(name, f"{scheme} {door.token('admin')}")
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-
-
-def _encoded(value: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
-
-
-def _signed(head: str, body: str, secret: bytes) -> str:
-    digest = hmac.new(secret, f"{head}.{body}".encode(), hashlib.sha256).digest()
-    return f"{head}.{body}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"

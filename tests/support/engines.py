@@ -61,7 +61,7 @@ def _on_postgres(site: PostgresSite) -> Iterator[str]:
     _chosen.append(site)
     yield POSTGRES
     _chosen.remove(site)
-    apart(site.drop_all())
+    apart(site.take_back())
 
 
 async def database_url(folder: Path) -> Secret | None:

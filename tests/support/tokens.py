@@ -9,20 +9,34 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from control_plane.tokens.issuer import TokenIssuer
+
 
 class TestAuthority:
     """Signs tokens with a key of its own and publishes it where verifiers look."""
 
     __test__ = False  # not a test case, whatever its name says
 
-    def __init__(self, folder: Path, *, now: datetime | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, now: datetime | None = None, key_id: str | None = None
+    ) -> None:
         self._now = now
         self._key = Ed25519PrivateKey.generate()
         public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(self._key.public_key()))
-        self.key_id = uuid.uuid4().hex
+        self.key_id = key_id or uuid.uuid4().hex
         self.jwks_file = folder / "jwks.json"
         keys = [{**public, "kid": self.key_id, "alg": "EdDSA", "use": "sig"}]
         self.jwks_file.write_text(json.dumps({"keys": keys}))
+
+    @classmethod
+    def with_key_of(cls, issuer: TokenIssuer, jwks_file: Path) -> "TestAuthority":
+        """Return one that signs what a site's issuer would never say, with the issuer's key."""
+        made = cls.__new__(cls)
+        made._now = None
+        made._key = issuer._signing_key().private
+        made.key_id = issuer.key_id
+        made.jwks_file = jwks_file
+        return made
 
     def token(
         self,

@@ -18,6 +18,10 @@ class VirtualClock:
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._elapsed)
 
+    def set_back(self, seconds: float) -> None:
+        """Have somebody put the wall clock back; time goes on as before."""
+        self._start -= timedelta(seconds=seconds)
+
     def monotonic(self) -> float:
         return self._elapsed
 

@@ -92,6 +92,10 @@ async def test_headers_that_say_who_one_is_do_not_pass(
             b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
             b"400",
         ),
+        (
+            b"POST /cameras HTTP/1.1\r\nhost: x\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+            b"400",
+        ),
         (b"GET /cameras HTTP/1.0\r\n\r\n", b"426"),
         (b"GET /cameras HTTP/1.1\r\nhost: x\r\na: " + b"a" * 9000 + b"\r\n\r\n", b"431"),
         (

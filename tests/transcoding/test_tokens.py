@@ -39,6 +39,17 @@ async def test_whatever_is_asked_for_nobody_hears_of_it(edge: RunningEdge, path:
     assert told(await get(edge, path)) == (401, 16, "TOKEN_MISSING")
 
 
+@pytest.mark.parametrize("token", [(), ("Bearer x",)])
+async def test_the_challenge_does_not_repeat_what_was_asked_for(
+    edge: RunningEdge, token: tuple[str, ...]
+) -> None:
+    response = await get(
+        edge, "/cameras?connection_string=rtsp%3A%2F%2Fu%3Apw-in-a-query%40h", *token
+    )
+    assert response.headers.get_list("www-authenticate") == ["Bearer"]
+    assert "pw-in-a-query" not in str(response.headers.multi_items()) + response.text
+
+
 async def test_health_needs_no_token(edge: RunningEdge) -> None:
     assert (await get(edge, "/healthz")).status_code == 200
 

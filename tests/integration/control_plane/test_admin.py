@@ -8,11 +8,16 @@ from typing import Any
 
 import grpc
 import pytest
+from sqlalchemy import func, select
 
 from cli.client.access import Access
+from cli.client.backups import create_backup, list_backups, restore_backup
 from cli.client.keys import rotate_keys, show_keys
+from cli.client.retention import set_retention, show_retention
+from cli.failures import CommandFailed
 from cli.output import Output
 from cli.talk import Talk
+from control_plane.events.tables import EventRow
 from control_plane.keys.keeper import SETTLE_S, SHARED_POLL_S
 from dfip.control_plane.v1 import admin_service_pb2 as pb
 from dfip.control_plane.v1 import control_plane_service_pb2
@@ -36,6 +41,11 @@ async def camera(site: RunningControlPlane, **fields: Any) -> str:
         name="door", connection_string=RTSP, **fields
     )
     return str((await ControlPlaneServiceStub(site.channel()).CreateCamera(request)).data.id)
+
+
+async def events_of(site: RunningControlPlane) -> int:
+    async with site.control_plane.database.read() as session:
+        return await session.scalar(select(func.count()).select_from(EventRow)) or 0
 
 
 async def keys_of(site: RunningControlPlane) -> pb.KeyStatus:
@@ -129,3 +139,74 @@ async def test_replicas_with_folders_of_their_own_share_the_keys_of_the_database
             )
             # and what one sealed, the other opens
             assert await camera(one, request_id="once")
+
+
+@pytest.mark.usefixtures("database_engine")
+async def test_the_policy_is_the_settings_until_somebody_sets_it(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with running_control_plane(tmp_path, clock=clock, telemetry_days=12.0) as site:
+        admin: Any = AdminServiceStub(site.channel())
+        get = pb.GetRetentionPolicyRequest()
+        before = (await admin.GetRetentionPolicy(get)).data
+        assert (before.event_days, before.telemetry_days) == (7, 12)
+        assert not before.HasField("changed_at")
+        await camera(site)
+        await clock.advance(2 * 86400)
+        admin = AdminServiceStub(site.channel())
+        change = pb.SetRetentionPolicyRequest(event_days=1, run_now=True, etag=before.etag)
+        after = (await admin.SetRetentionPolicy(change)).data
+        assert (after.event_days, after.telemetry_days) == (1, 12)
+        assert after.HasField("changed_at")
+        while await events_of(site):  # noqa: ASYNC110 - nothing tells when a round is over
+            await asyncio.sleep(0)
+        with refused(grpc.StatusCode.ABORTED, "ETAG_MISMATCH"):
+            await admin.SetRetentionPolicy(change)
+        for wrong in (0.5, 366, float("nan"), float("inf")):
+            with refused(grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID"):
+                await admin.SetRetentionPolicy(pb.SetRetentionPolicyRequest(event_days=wrong))
+    async with running_control_plane(tmp_path, clock=clock) as again:
+        admin = AdminServiceStub(again.channel())
+        kept = (await admin.GetRetentionPolicy(get)).data
+        assert (kept.event_days, kept.telemetry_days) == (1, 30)
+
+
+async def test_the_commands_for_retention_and_backups(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running_control_plane(tmp_path) as site:
+        await camera(site)
+        access = access_to(site)
+        await set_retention(access, Output(), Talk(), days={"sighting_days": 9.5}, now=False)
+        await show_retention(access, Output())
+        assert [line.split("\t")[1] for line in capsys.readouterr().out.splitlines()] == ["9.5"] * 2
+        await create_backup(access, Output(), Talk(), with_keys=False)
+        out, err = capsys.readouterr()
+        name, state, _, size, *_ = out.rstrip("\n").split("\t")
+        assert state == "complete"
+        assert int(size) > 0
+        assert "opens no secret" in err
+        await list_backups(access, Output())
+        assert capsys.readouterr().out.startswith(f"{name}\tcomplete\t")
+        folder = tmp_path / "data" / "backups" / name
+    restored = await asyncio.to_thread(
+        restore_backup,
+        folder,
+        data_dir=tmp_path / "again",
+        ledger=None,
+        master_key=None,
+        output=Output(),
+        talk=Talk(),
+    )
+    assert restored == 0
+    assert "Put the key file" in capsys.readouterr().err
+    assert (tmp_path / "again" / "dfip.db").is_file()
+    with pytest.raises(CommandFailed, match="not empty"):
+        await asyncio.to_thread(
+            restore_backup,
+            folder,
+            data_dir=tmp_path / "again",
+            ledger=None,
+            master_key=None,
+            output=Output(),
+            talk=Talk(),
+        )

@@ -99,7 +99,7 @@ async def whole_feed(running: RunningControlPlane) -> list[Any]:
         told += [chunk.data.decode()]
         if head.encode() in told[-1]:
             break
-    assert len(told) > 8
+    assert len(told) > 7
     return told
 
 

@@ -1,5 +1,6 @@
 """The migrations make exactly the tables that the code describes, on both engines, on data."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,12 @@ from tests.support.virtual_clock import VirtualClock
 
 
 def differences(connection: Connection) -> list[object]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    def is_whole(name: str | None, kind: str, _parents: object) -> bool:
+        return kind != "table" or not re.search(r"_\d{8}$", str(name))  # not a partition
+
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "include_name": is_whole}
+    )
     return list(compare_metadata(context, metadata))
 
 
@@ -43,7 +49,7 @@ async def test_migrating_again_changes_nothing(empty: Database) -> None:
         assert (await session.scalars(select(FeedRow.feed_id))).all() == [feed_id]
 
 
-@pytest.mark.parametrize("down", ["0001", "0002", "0003", "0004", "0005", "0009", "0010"])
+@pytest.mark.parametrize("down", ["0001", "0002", "0003", "0004", "0005", "0009", "0010", "0012"])
 async def test_down_and_up_again_keeps_what_both_revisions_hold(empty: Database, down: str) -> None:
     await migrate(empty)
     async with empty.write() as tx:

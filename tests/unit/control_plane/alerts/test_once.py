@@ -1,9 +1,7 @@
 """Each fact is judged once: over crashes, beside other replicas, and after a restart."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,39 +13,11 @@ from control_plane.alerts.model import Condition, RuleChange
 from control_plane.alerts.rules import RuleStore
 from control_plane.alerts.store import add_alert
 from control_plane.alerts.tables import AlertCursorRow, AlertRow, AlertStandingRow
-from control_plane.cameras.tables import CameraRow
 from control_plane.database import Database
 from control_plane.events.compaction import compact
 from control_plane.events.tables import EventRow
-from tests.support.engines import engine_of
 from tests.support.virtual_clock import VirtualClock
-
-CAMERA = "3f0c2a9e-8d43-4d57-9d0e-0f6f0f6c8a11"
-
-
-@pytest.fixture
-async def replicas(
-    tmp_path: Path, clock: VirtualClock, database_engine: str
-) -> AsyncIterator[tuple[Database, Database]]:
-    """Two replicas' views of one database; one process is all that SQLite allows."""
-    first = Database(await engine_of(tmp_path, clock), clock)
-    second = first
-    await first.open()
-    if database_engine != "sqlite":
-        second = Database(await engine_of(tmp_path, clock), clock)
-        await second.open()
-    async with first.write() as tx:
-        tx.session.add(
-            CameraRow(
-                id=CAMERA, name="door", name_key="door", connection_sealed=b"",
-                connection_scheme="rtsp", desired_state="running", location="", description="",
-                extra={}, zone_config={}, model_settings={}, version=1, generation=1,
-                created_at=tx.now, updated_at=tx.now,
-            )
-        )  # fmt: skip
-    yield first, second
-    await first.close()
-    await second.close()
+from tests.unit.control_plane.alerts.conftest import CAMERA
 
 
 async def make_rule(database: Database, *, cooldown_s: int = 0) -> str:

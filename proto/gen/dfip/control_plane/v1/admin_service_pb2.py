@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/admin_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\\\n\x11RotateKeysRequest\x12\x37\n\x05which\x18\x01 \x01(\tB(\xbaH%r#R\nencryptionR\x07signingR\x04\x62othR\x06master\x12\x0e\n\x06revoke\x18\x02 \x01(\x08\"f\n\x12RotateKeysResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32 .dfip.control_plane.v1.KeyStatus\"\x15\n\x13GetKeyStatusRequest\"h\n\x14GetKeyStatusResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32 .dfip.control_plane.v1.KeyStatus\"\xbb\x01\n\tKeyStatus\x12\x15\n\rmaster_key_id\x18\x01 \x01(\t\x12\x31\n\tdata_keys\x18\x02 \x03(\x0b\x32\x1e.dfip.control_plane.v1.DataKey\x12\x37\n\x0csigning_keys\x18\x03 \x03(\x0b\x32!.dfip.control_plane.v1.SigningKey\x12\x15\n\rsealed_values\x18\x04 \x01(\x05\x12\x14\n\x0colder_values\x18\x05 \x01(\x05\"a\n\x07\x44\x61taKey\x12\n\n\x02id\x18\x01 \x01(\x05\x12\r\n\x05state\x18\x02 \x01(\t\x12+\n\x07made_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06values\x18\x04 \x01(\x05\"\x81\x01\n\nSigningKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12+\n\x07made_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xa5\x02\n\x0c\x41\x64minService\x12\x89\x01\n\nRotateKeys\x12(.dfip.control_plane.v1.RotateKeysRequest\x1a).dfip.control_plane.v1.RotateKeysResponse\"&\xaa\xbb\x18\x05\n\x01\x03\x18\x02\x82\xd3\xe4\x93\x02\x17\"\x12/admin/keys:rotate:\x01*\x12\x88\x01\n\x0cGetKeyStatus\x12*.dfip.control_plane.v1.GetKeyStatusRequest\x1a+.dfip.control_plane.v1.GetKeyStatusResponse\"\x1f\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/admin/keysb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/admin_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\\\n\x11RotateKeysRequest\x12\x37\n\x05which\x18\x01 \x01(\tB(\xbaH%r#R\nencryptionR\x07signingR\x04\x62othR\x06master\x12\x0e\n\x06revoke\x18\x02 \x01(\x08\"f\n\x12RotateKeysResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32 .dfip.control_plane.v1.KeyStatus\"\x15\n\x13GetKeyStatusRequest\"h\n\x14GetKeyStatusResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32 .dfip.control_plane.v1.KeyStatus\"\xbb\x01\n\tKeyStatus\x12\x15\n\rmaster_key_id\x18\x01 \x01(\t\x12\x31\n\tdata_keys\x18\x02 \x03(\x0b\x32\x1e.dfip.control_plane.v1.DataKey\x12\x37\n\x0csigning_keys\x18\x03 \x03(\x0b\x32!.dfip.control_plane.v1.SigningKey\x12\x15\n\rsealed_values\x18\x04 \x01(\x05\x12\x14\n\x0colder_values\x18\x05 \x01(\x05\"a\n\x07\x44\x61taKey\x12\n\n\x02id\x18\x01 \x01(\x05\x12\r\n\x05state\x18\x02 \x01(\t\x12+\n\x07made_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06values\x18\x04 \x01(\x05\"\x81\x01\n\nSigningKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12+\n\x07made_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x65nds_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1b\n\x19GetRetentionPolicyRequest\"t\n\x1aGetRetentionPolicyResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x34\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32&.dfip.control_plane.v1.RetentionPolicy\"\xe7\x03\n\x19SetRetentionPolicyRequest\x12\x32\n\nevent_days\x18\x01 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\xd0v@)\x00\x00\x00\x00\x00\x00\xf0?@\x01H\x00\x88\x01\x01\x12\x35\n\rsighting_days\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x1c\x91@)\x00\x00\x00\x00\x00\x00\xf0?@\x01H\x01\x88\x01\x01\x12\x36\n\x0etelemetry_days\x18\x03 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x84\xac@)\x00\x00\x00\x00\x00\x00\xf0?@\x01H\x02\x88\x01\x01\x12\x32\n\naudit_days\x18\x04 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x84\xac@)\x00\x00\x00\x00\x00\x00\xf0?@\x01H\x03\x88\x01\x01\x12\x0f\n\x07run_now\x18\x05 \x01(\x08\x12\x32\n\nalert_days\x18\x07 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x84\xac@)\x00\x00\x00\x00\x00\x00\xf0?@\x01H\x04\x88\x01\x01\x12\x34\n\x0cwebhook_days\x18\x08 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x84\xac@)\x00\x00\x00\x00\x00\x00\xf0?@\x01H\x05\x88\x01\x01\x12\x15\n\x04\x65tag\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@B\r\n\x0b_event_daysB\x10\n\x0e_sighting_daysB\x11\n\x0f_telemetry_daysB\r\n\x0b_audit_daysB\r\n\x0b_alert_daysB\x0f\n\r_webhook_days\"t\n\x1aSetRetentionPolicyResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x34\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32&.dfip.control_plane.v1.RetentionPolicy\"\xd0\x01\n\x0fRetentionPolicy\x12\x12\n\nevent_days\x18\x01 \x01(\x01\x12\x15\n\rsighting_days\x18\x02 \x01(\x01\x12\x16\n\x0etelemetry_days\x18\x03 \x01(\x01\x12\x12\n\naudit_days\x18\x04 \x01(\x01\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12.\n\nchanged_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nalert_days\x18\x07 \x01(\x01\x12\x14\n\x0cwebhook_days\x18\x08 \x01(\x01\"(\n\x13\x43reateBackupRequest\x12\x11\n\twith_keys\x18\x01 \x01(\x08\"e\n\x14\x43reateBackupResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12+\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32\x1d.dfip.control_plane.v1.Backup\"\x14\n\x12ListBackupsRequest\"d\n\x13ListBackupsResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12+\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32\x1d.dfip.control_plane.v1.Backup\"\xa4\x01\n\x06\x42\x61\x63kup\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12+\n\x07made_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\r\n\x05\x66iles\x18\x05 \x01(\x05\x12\x11\n\twith_keys\x18\x06 \x01(\x08\x12\x0c\n\x04path\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t2\x93\x07\n\x0c\x41\x64minService\x12\x89\x01\n\nRotateKeys\x12(.dfip.control_plane.v1.RotateKeysRequest\x1a).dfip.control_plane.v1.RotateKeysResponse\"&\xaa\xbb\x18\x05\n\x01\x03\x18\x02\x82\xd3\xe4\x93\x02\x17\"\x12/admin/keys:rotate:\x01*\x12\x88\x01\n\x0cGetKeyStatus\x12*.dfip.control_plane.v1.GetKeyStatusRequest\x1a+.dfip.control_plane.v1.GetKeyStatusResponse\"\x1f\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/admin/keys\x12\xa6\x01\n\x12GetRetentionPolicy\x12\x30.dfip.control_plane.v1.GetRetentionPolicyRequest\x1a\x31.dfip.control_plane.v1.GetRetentionPolicyResponse\"+\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x19\x12\x17/admin/retention-policy\x12\xa9\x01\n\x12SetRetentionPolicy\x12\x30.dfip.control_plane.v1.SetRetentionPolicyRequest\x1a\x31.dfip.control_plane.v1.SetRetentionPolicyResponse\".\x90\x02\x02\xaa\xbb\x18\x05\n\x01\x03\x18\x02\x82\xd3\xe4\x93\x02\x1c\x32\x17/admin/retention-policy:\x01*\x12\x8b\x01\n\x0c\x43reateBackup\x12*.dfip.control_plane.v1.CreateBackupRequest\x1a+.dfip.control_plane.v1.CreateBackupResponse\"\"\xaa\xbb\x18\x05\n\x01\x03\x18\x02\x82\xd3\xe4\x93\x02\x13\"\x0e/admin/backups:\x01*\x12\x88\x01\n\x0bListBackups\x12).dfip.control_plane.v1.ListBackupsRequest\x1a*.dfip.control_plane.v1.ListBackupsResponse\"\"\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x03\x18\x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/admin/backupsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ROTATEKEYSREQUEST'].fields_by_name['which']._loaded_options = None
   _globals['_ROTATEKEYSREQUEST'].fields_by_name['which']._serialized_options = b'\272H%r#R\nencryptionR\007signingR\004bothR\006master'
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['event_days']._loaded_options = None
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['event_days']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\320v@)\000\000\000\000\000\000\360?@\001'
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['sighting_days']._loaded_options = None
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['sighting_days']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\034\221@)\000\000\000\000\000\000\360?@\001'
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['telemetry_days']._loaded_options = None
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['telemetry_days']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\204\254@)\000\000\000\000\000\000\360?@\001'
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['audit_days']._loaded_options = None
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['audit_days']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\204\254@)\000\000\000\000\000\000\360?@\001'
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['alert_days']._loaded_options = None
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['alert_days']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\204\254@)\000\000\000\000\000\000\360?@\001'
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['webhook_days']._loaded_options = None
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['webhook_days']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\204\254@)\000\000\000\000\000\000\360?@\001'
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_SETRETENTIONPOLICYREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\004r\002\030@'
   _globals['_ADMINSERVICE'].methods_by_name['RotateKeys']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['RotateKeys']._serialized_options = b'\252\273\030\005\n\001\003\030\002\202\323\344\223\002\027\"\022/admin/keys:rotate:\001*'
   _globals['_ADMINSERVICE'].methods_by_name['GetKeyStatus']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['GetKeyStatus']._serialized_options = b'\220\002\001\252\273\030\005\n\001\003\030\001\202\323\344\223\002\r\022\013/admin/keys'
+  _globals['_ADMINSERVICE'].methods_by_name['GetRetentionPolicy']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['GetRetentionPolicy']._serialized_options = b'\220\002\001\252\273\030\005\n\001\003\030\001\202\323\344\223\002\031\022\027/admin/retention-policy'
+  _globals['_ADMINSERVICE'].methods_by_name['SetRetentionPolicy']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['SetRetentionPolicy']._serialized_options = b'\220\002\002\252\273\030\005\n\001\003\030\002\202\323\344\223\002\0342\027/admin/retention-policy:\001*'
+  _globals['_ADMINSERVICE'].methods_by_name['CreateBackup']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['CreateBackup']._serialized_options = b'\252\273\030\005\n\001\003\030\002\202\323\344\223\002\023\"\016/admin/backups:\001*'
+  _globals['_ADMINSERVICE'].methods_by_name['ListBackups']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['ListBackups']._serialized_options = b'\220\002\001\252\273\030\005\n\001\003\030\001\202\323\344\223\002\020\022\016/admin/backups'
   _globals['_ROTATEKEYSREQUEST']._serialized_start=190
   _globals['_ROTATEKEYSREQUEST']._serialized_end=282
   _globals['_ROTATEKEYSRESPONSE']._serialized_start=284
@@ -55,6 +77,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DATAKEY']._serialized_end=804
   _globals['_SIGNINGKEY']._serialized_start=807
   _globals['_SIGNINGKEY']._serialized_end=936
-  _globals['_ADMINSERVICE']._serialized_start=939
-  _globals['_ADMINSERVICE']._serialized_end=1232
+  _globals['_GETRETENTIONPOLICYREQUEST']._serialized_start=938
+  _globals['_GETRETENTIONPOLICYREQUEST']._serialized_end=965
+  _globals['_GETRETENTIONPOLICYRESPONSE']._serialized_start=967
+  _globals['_GETRETENTIONPOLICYRESPONSE']._serialized_end=1083
+  _globals['_SETRETENTIONPOLICYREQUEST']._serialized_start=1086
+  _globals['_SETRETENTIONPOLICYREQUEST']._serialized_end=1573
+  _globals['_SETRETENTIONPOLICYRESPONSE']._serialized_start=1575
+  _globals['_SETRETENTIONPOLICYRESPONSE']._serialized_end=1691
+  _globals['_RETENTIONPOLICY']._serialized_start=1694
+  _globals['_RETENTIONPOLICY']._serialized_end=1902
+  _globals['_CREATEBACKUPREQUEST']._serialized_start=1904
+  _globals['_CREATEBACKUPREQUEST']._serialized_end=1944
+  _globals['_CREATEBACKUPRESPONSE']._serialized_start=1946
+  _globals['_CREATEBACKUPRESPONSE']._serialized_end=2047
+  _globals['_LISTBACKUPSREQUEST']._serialized_start=2049
+  _globals['_LISTBACKUPSREQUEST']._serialized_end=2069
+  _globals['_LISTBACKUPSRESPONSE']._serialized_start=2071
+  _globals['_LISTBACKUPSRESPONSE']._serialized_end=2171
+  _globals['_BACKUP']._serialized_start=2174
+  _globals['_BACKUP']._serialized_end=2338
+  _globals['_ADMINSERVICE']._serialized_start=2341
+  _globals['_ADMINSERVICE']._serialized_end=3256
 # @@protoc_insertion_point(module_scope)

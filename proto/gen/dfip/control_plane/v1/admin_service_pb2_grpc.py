@@ -45,6 +45,26 @@ class AdminServiceStub:
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetKeyStatusRequest.SerializeToString,
                 response_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetKeyStatusResponse.FromString,
                 _registered_method=True)
+        self.GetRetentionPolicy = channel.unary_unary(
+                '/dfip.control_plane.v1.AdminService/GetRetentionPolicy',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetRetentionPolicyRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetRetentionPolicyResponse.FromString,
+                _registered_method=True)
+        self.SetRetentionPolicy = channel.unary_unary(
+                '/dfip.control_plane.v1.AdminService/SetRetentionPolicy',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.SetRetentionPolicyRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.SetRetentionPolicyResponse.FromString,
+                _registered_method=True)
+        self.CreateBackup = channel.unary_unary(
+                '/dfip.control_plane.v1.AdminService/CreateBackup',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.CreateBackupRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.CreateBackupResponse.FromString,
+                _registered_method=True)
+        self.ListBackups = channel.unary_unary(
+                '/dfip.control_plane.v1.AdminService/ListBackups',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.ListBackupsRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.ListBackupsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -65,6 +85,34 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRetentionPolicy(self, request, context):
+        """Tells how long things are kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRetentionPolicy(self, request, context):
+        """Sets how long things are kept; what is older goes at the next hourly round.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateBackup(self, request, context):
+        """Begins a backup, which goes on in the background: ListBackups tells when it is complete.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBackups(self, request, context):
+        """Lists the backups of the control plane that answers, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +125,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetKeyStatus,
                     request_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetKeyStatusRequest.FromString,
                     response_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetKeyStatusResponse.SerializeToString,
+            ),
+            'GetRetentionPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRetentionPolicy,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetRetentionPolicyRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetRetentionPolicyResponse.SerializeToString,
+            ),
+            'SetRetentionPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRetentionPolicy,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.SetRetentionPolicyRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.SetRetentionPolicyResponse.SerializeToString,
+            ),
+            'CreateBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateBackup,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.CreateBackupRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.CreateBackupResponse.SerializeToString,
+            ),
+            'ListBackups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBackups,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.ListBackupsRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.ListBackupsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +202,114 @@ class AdminService:
             '/dfip.control_plane.v1.AdminService/GetKeyStatus',
             dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetKeyStatusRequest.SerializeToString,
             dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetKeyStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRetentionPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.AdminService/GetRetentionPolicy',
+            dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetRetentionPolicyRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.GetRetentionPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRetentionPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.AdminService/SetRetentionPolicy',
+            dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.SetRetentionPolicyRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.SetRetentionPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.AdminService/CreateBackup',
+            dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.CreateBackupRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.CreateBackupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBackups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.AdminService/ListBackups',
+            dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.ListBackupsRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_admin__service__pb2.ListBackupsResponse.FromString,
             options,
             channel_credentials,
             insecure,

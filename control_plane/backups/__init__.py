@@ -1,0 +1,1 @@
+"""Backups: a consistent copy of the database and its pictures, and the way back."""
