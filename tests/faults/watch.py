@@ -170,7 +170,7 @@ async def checkpoint_that_overtakes(world: World) -> None:
     await world.note_history()
     created = [number for number, kind in world.history if kind == "camera.created"]
     end = created[-1]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not seen or seen[-1] < end:
             await world.clock.advance(KEEP_ALIVE_S)
     call.cancel()

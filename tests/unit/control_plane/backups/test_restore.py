@@ -12,6 +12,7 @@ import pytest
 from control_plane.backups.ledger import LEDGER_FILE, ErasureLedger, read_ledger
 from control_plane.backups.model import BackupError
 from control_plane.backups.restore import Restore, Restored
+from control_plane.backups.shelf import BackupShelf
 from dfip.control_plane.v1 import admin_service_pb2 as pb
 from dfip.control_plane.v1 import (
     control_plane_service_pb2,
@@ -195,7 +196,9 @@ async def test_no_backup_holds_a_secret_in_the_clear(world: World) -> None:
     assert key not in content
 
 
-async def test_the_newest_are_kept_and_one_is_made_at_a_time(world: World) -> None:
+async def test_the_newest_are_kept_and_one_is_made_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = [await world.backup() for _ in range(3)]
     admin: Any = AdminServiceStub(world.site.channel())
     listed = await admin.ListBackups(pb.ListBackupsRequest())
@@ -203,6 +206,11 @@ async def test_the_newest_are_kept_and_one_is_made_at_a_time(world: World) -> No
     assert len(listed.data) == 2
     assert {path.name for path in world.shelf.glob("*backup*")} == {b.id for b in listed.data}
     assert not list(world.shelf.glob(".partial*"))
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(BackupShelf, "_make", never)
     await admin.CreateBackup(pb.CreateBackupRequest())
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "BACKUP_RUNNING"):
         await admin.CreateBackup(pb.CreateBackupRequest())
