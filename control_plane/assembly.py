@@ -135,7 +135,7 @@ _REFLECTED_ELSEWHERE = tuple(
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 # whose RPCs may take tickets
-_SHOWING = tuple(
+SHOWING = tuple(
     service
     for module in (event_service_pb2, sighting_service_pb2, manager_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
@@ -481,7 +481,7 @@ class ControlPlane:
                     bootstrap=self._tokens,
                     clock=self._clock,
                     signing=self._signing_keys,
-                    tickets=MediaTickets(self.database, self._issuer, _SHOWING),
+                    tickets=MediaTickets(self.database, self._issuer, SHOWING),
                 ),
             ),
             Binding.of(
