@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
-import structlog
 from google.protobuf.message import Message
 
 from dfip.options.v1 import policy_pb2
@@ -39,6 +38,7 @@ from service_runtime.interceptors.validation import telling_unreadable, validate
 from service_runtime.media_tickets import require_object
 from service_runtime.method_policy import MethodRule
 from service_runtime.metrics import RPC_SECONDS, RPC_STREAMS, RPC_TOTAL
+from service_runtime.structured_logging import name_call
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -185,11 +185,10 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
     def _admit(self, call: _Call) -> Caller | None:
         """Return who calls, and may; None for health checks."""
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=call.request_id, rpc=call.path)
+        name_call(request_id=call.request_id, rpc=call.path)
         caller = call.caller = authenticate(call.path, call.metadata, self._verifier, self._rules)
         if caller is not None:
-            structlog.contextvars.bind_contextvars(subject=caller.subject)
+            name_call(request_id=call.request_id, rpc=call.path, subject=caller.subject)
             authorize(call.path, caller, self._rules)
             set_current_caller(caller)
         return caller
