@@ -9,7 +9,7 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from buf.validate import validate_pb2
-from control_plane.assembly import SHOWING
+from control_plane.bindings import SHOWING
 from control_plane.tokens.tickets import ticket_places
 from dfip.options.v1 import policy_pb2
 from tests.contract.services import SERVICES
