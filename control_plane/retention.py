@@ -15,6 +15,7 @@ from control_plane.blobs.removal import BlobRemover
 from control_plane.database import Database
 from control_plane.days import day_of, start_of
 from control_plane.events.compaction import compact
+from control_plane.request_ids import forget_request_ids
 from control_plane.retention_policy.store import RetentionPolicyStore
 from control_plane.settings import Settings
 from control_plane.sightings.days import drop_before, sighting_days
@@ -31,6 +32,7 @@ _CHUNK: Final = 200
 # a batch of a session that is forgotten would count again, were its samples not too old by then
 _TELEMETRY_SESSIONS: Final = OLDEST + timedelta(days=1)
 _ERASED_SIGHTINGS: Final = timedelta(days=7)
+_REQUEST_IDS: Final = timedelta(days=7)
 _ALERT_STANDINGS: Final = timedelta(seconds=LONGEST_COOLDOWN_S, days=1)
 _log = get_logger(__name__)
 
@@ -104,6 +106,7 @@ class Retention:
         async with self._database.write() as tx:
             await forget_erased(tx, now - _ERASED_SIGHTINGS)
         await TokenRecords(self._database).remove_old()
+        await forget_request_ids(self._database, now - _REQUEST_IDS)
         alerts = await self._remove_alerts(days.alert_days)
         await forget_old_secrets(self._database, now)
         deliveries = await remove_old_deliveries(

@@ -13,9 +13,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import jwt
+from jwt.types import Options
 
 from dfip.options.v1 import policy_pb2
 from service_runtime.clock import Clock
@@ -31,6 +32,12 @@ CONTROL_PLANE_AUDIENCE = "dfip.control_plane"  # of tokens that are good for not
 ALGORITHM = "EdDSA"
 _REQUIRED_CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti", "role"]
 _REQUIRED_OF_PROVIDER = ["exp", "iat", "aud", "iss", "sub"]
+# they are checked at every use, against the injected clock
+_TIMES_UNCHECKED: Final[Options] = {
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
 # headers that would have the token itself say how, or with whose key, it is to be checked
 _FORBIDDEN_HEADERS = frozenset({"crit", "jku", "jwk", "x5u", "x5c"})
 _LONGEST_TOKEN = 6144
@@ -39,6 +46,14 @@ LEEWAY_S = 5  # clocks of one site differ by less
 
 Role = policy_pb2.Role
 _LIMITABLE = frozenset({policy_pb2.ROLE_VIEWER, policy_pb2.ROLE_OPERATOR})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What a ticket lets its bearer see: one thing, in one way (``media_tickets.py``)."""
+
+    purpose: str
+    object_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +74,7 @@ class Caller:
     issued_at: datetime | None = None
     cameras: frozenset[str] | None = None  # what a person's token is limited to; None for all
     issuer: str = ISSUER
+    ticket: Ticket | None = None  # what the call must keep to, where a ticket let it in
 
     @property
     def principal(self) -> str:
@@ -144,6 +160,34 @@ class TokenVerifier:
         self.require_standing(caller)
         return caller
 
+    def claims_of_site(
+        self, token: str, *, audience: str, required: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return the claims of something else that the site has signed, and that holds now.
+
+        Raises:
+            Unauthenticated: It is malformed, of another site, for something else, or expired.
+            Unavailable: The site's keys cannot be read yet.
+        """
+        if len(token) > _LONGEST_TOKEN:
+            raise _invalid()
+        try:
+            header, key, provider = self._signed(token)
+            if provider is not None:
+                raise _invalid()
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[header["alg"]],
+                audience=audience,
+                issuer=ISSUER,
+                options={**_TIMES_UNCHECKED, "require": [*_REQUIRED_OF_PROVIDER, *required]},
+            )
+            self._require_times(*_times(claims))
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError):
+            raise _invalid() from None
+        return claims
+
     def require_standing(self, caller: Caller, *, outlives_time: bool = False) -> None:
         """Let a caller pass whose token still holds; streams ask again and again.
 
@@ -190,25 +234,44 @@ class TokenVerifier:
 
     def _checked(self, token: str) -> VerifiedToken[Caller]:
         """Check everything about a token but whether it was revoked."""
-        header = jwt.get_unverified_header(token)
-        if not _FORBIDDEN_HEADERS.isdisjoint(header):
-            raise _invalid()
-        key_id = header.get("kid", "")
-        if not isinstance(key_id, str):
-            raise _invalid()
-        key, provider = self._key(key_id)
-        if key is None:
-            raise _invalid()
-        claims = self._decode(token, header, key, provider)
-        begins = max(_seconds(claims["iat"]), _seconds(claims.get("nbf", 0)))
-        ends = _seconds(claims["exp"])
+        header, key, provider = self._signed(token)
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[header["alg"]],
+            audience=self._audiences if provider is None else provider.audience,
+            issuer=ISSUER if provider is None else provider.issuer,
+            options={
+                **_TIMES_UNCHECKED,
+                "require": _REQUIRED_CLAIMS if provider is None else _REQUIRED_OF_PROVIDER,
+            },
+        )
+        begins, ends = _times(claims)
         self._require_times(begins, ends)
         caller = (
             _caller_of_site(claims)
             if provider is None
             else _caller_of_provider(token, claims, provider)
         )
-        return VerifiedToken(caller=caller, key_id=key_id, key=key, begins=begins, ends=ends)
+        return VerifiedToken(
+            caller=caller, key_id=header.get("kid", ""), key=key, begins=begins, ends=ends
+        )
+
+    def _signed(self, token: str) -> tuple[dict[str, Any], jwt.PyJWK, IdentityProvider | None]:
+        """Return the header, the key that it names, and the provider, where it is a provider's.
+
+        Raises:
+            Unauthenticated: There is no such key, or the header is not as it has to be with it.
+        """
+        header = jwt.get_unverified_header(token)
+        key_id = header.get("kid", "")
+        if not _FORBIDDEN_HEADERS.isdisjoint(header) or not isinstance(key_id, str):
+            raise _invalid()
+        key, provider = self._key(key_id)
+        algorithm = ALGORITHM if provider is None else provider.algorithm
+        if key is None or header.get("alg") != algorithm:
+            raise _invalid()
+        return header, key, provider
 
     def _key(self, key_id: str) -> tuple[jwt.PyJWK | None, IdentityProvider | None]:
         """Return the key of this name as it is now, and the provider, where it is the provider's.
@@ -220,28 +283,6 @@ class TokenVerifier:
         if site_key is not None or self._keys_of_provider is None:
             return site_key, None
         return self._keys_of_provider.find(key_id), self._provider
-
-    def _decode(
-        self, token: str, header: dict[str, Any], key: jwt.PyJWK, of: IdentityProvider | None
-    ) -> dict[str, Any]:
-        """Check signature, issuer and audience; return the claims."""
-        algorithm = ALGORITHM if of is None else of.algorithm
-        if header.get("alg") != algorithm:
-            raise _invalid()
-        return jwt.decode(
-            token,
-            key,
-            algorithms=[algorithm],
-            audience=self._audiences if of is None else of.audience,
-            issuer=ISSUER if of is None else of.issuer,
-            # the times are checked at every use, against the injected clock
-            options={
-                "require": _REQUIRED_CLAIMS if of is None else _REQUIRED_OF_PROVIDER,
-                "verify_exp": False,
-                "verify_iat": False,
-                "verify_nbf": False,
-            },
-        )
 
     def _require_times(self, begins: float, ends: float) -> None:
         """Let a token pass that holds now, as clocks of a site differ.
@@ -292,6 +333,12 @@ def _caller_of_provider(token: str, claims: dict[str, Any], provider: IdentityPr
         issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
         issuer=provider.issuer,
     )
+
+
+def _times(claims: dict[str, Any]) -> tuple[float, float]:
+    """Return when a token begins and ends to hold."""
+    begins = max(_seconds(claims["iat"]), _seconds(claims.get("nbf", 0)))
+    return begins, _seconds(claims["exp"])
 
 
 def _seconds(value: object) -> float:

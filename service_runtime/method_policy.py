@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 
 from dfip.options.v1 import policy_pb2
 
@@ -25,6 +25,14 @@ class MethodPolicyMissing(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TicketRule:
+    """Which tickets let in to an RPC: of this purpose, for what this field of the request names."""
+
+    purpose: str
+    object: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MethodRule:
     """What the contract says of one RPC; ``path`` is ``/package.Service/Method``."""
 
@@ -33,6 +41,7 @@ class MethodRule:
     admitted: frozenset[int]
     audit: policy_pb2.Audit
     camera_scoped: bool
+    ticket: TicketRule | None = None
 
 
 def read_rules(services: Iterable[ServiceDescriptor]) -> dict[str, MethodRule]:
@@ -82,4 +91,20 @@ def _read(method: MethodDescriptor) -> MethodRule:
         admitted=admitted,
         audit=policy.audit,
         camera_scoped=policy.camera_scoped,
+        ticket=_ticket(method, policy) if policy.HasField("ticket") else None,
     )
+
+
+def _ticket(method: MethodDescriptor, policy: policy_pb2.MethodPolicy) -> TicketRule:
+    object_field = method.input_type.fields_by_name.get(policy.ticket.object)
+    is_text = object_field is not None and object_field.type == FieldDescriptor.TYPE_STRING
+    if not policy.ticket.purpose or not is_text:
+        raise MethodPolicyMissing(
+            f"{method.full_name} takes tickets, but does not say what for, or of which object"
+        )
+    if method.client_streaming or not policy.camera_scoped:
+        raise MethodPolicyMissing(
+            f"{method.full_name} cannot take tickets: it must have one request, and keep to the"
+            " cameras of the caller"
+        )
+    return TicketRule(purpose=policy.ticket.purpose, object=policy.ticket.object)

@@ -25,8 +25,10 @@ def decode_opaque(text: str, kinds: tuple[type, ...]) -> list[str | int] | None:
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         values = json.loads(packed)
+        # JSON can spell halves of characters, which nothing else can write
+        json.dumps(values, ensure_ascii=False).encode()
     except (binascii.Error, ValueError, RecursionError):
         return None
-    if not isinstance(values, list) or [type(value) for value in values] != list(kinds):
+    if not isinstance(values, list) or any("\0" in one for one in values if isinstance(one, str)):
         return None
-    return values
+    return values if [type(value) for value in values] == list(kinds) else None

@@ -1,13 +1,15 @@
 """One log pipeline: JSON lines on standard error, a constant event name, values as keys.
 
-Request ids and the like are bound with ``structlog.contextvars``. Every text value passes
+The call that is being handled is named with ``name_call``. Every text value passes
 ``redact_text`` on its way out, because libraries put URLs with passwords into their messages.
 """
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any, cast
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, Final, cast
 
 import structlog
 
@@ -15,6 +17,8 @@ from service_runtime.redaction import redact_text
 
 LEVELS = ("debug", "info", "warning", "error")
 _DEEPEST = 6
+# one variable for all of it, and set whole: this happens for every call, logged or not
+_call: Final[ContextVar[Mapping[str, str]]] = ContextVar("dfip_call_logged")
 
 
 def configure_logging(room: str, level: str = "info") -> None:
@@ -22,7 +26,7 @@ def configure_logging(room: str, level: str = "info") -> None:
     number = getattr(logging, level.upper(), logging.INFO)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _tell_call,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _name_room(room),
@@ -49,6 +53,11 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(module=name))
 
 
+def name_call(**values: str) -> None:
+    """Have these values in every line that this task logs from now on, and no earlier ones."""
+    _call.set(values)
+
+
 def redact_event(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
@@ -66,6 +75,14 @@ def _redact(value: object, depth: int) -> object:
     if depth > 0 and isinstance(value, list | tuple):
         return [_redact(item, depth - 1) for item in value]
     return redact_text(repr(value))
+
+
+def _tell_call(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for name, value in _call.get(MappingProxyType({})).items():
+        event.setdefault(name, value)
+    return event
 
 
 def _name_room(room: str) -> structlog.typing.Processor:

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 from sqlalchemy.pool import NullPool
 
 from control_plane.engines import partitions
+from control_plane.engines.checkout import watch_connections
 from control_plane.engines.copying import copy_rows
 from control_plane.engines.port import (
     DatabaseBusy,
@@ -331,13 +332,11 @@ class PostgresEngine:
     def _engine(
         self, *, pool_size: int, settings: Mapping[str, str], isolation_level: IsolationLevel
     ) -> AsyncEngine:
-        return create_async_engine(
+        engine = create_async_engine(
             self._url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=_POOL_WAIT_S,
-            # finds out that the server was restarted before a caller does
-            pool_pre_ping=True,
             isolation_level=isolation_level,
             # an error must not repeat what people entered
             hide_parameters=True,
@@ -346,6 +345,8 @@ class PostgresEngine:
                 "timeout": _CONNECT_S,
             },
         )
+        watch_connections(engine, self._clock)
+        return engine
 
 
 def _sqlstate(error: DBAPIError) -> str:

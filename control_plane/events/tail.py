@@ -34,6 +34,11 @@ _OF_THE_PAST: Final = 1_000
 _PAGE: Final = 500
 _POLL_S: Final = 5.0
 _AGAIN_S: Final = 1.0
+# many followers are woken so often a second, all together; what is committed meanwhile is told at
+# once. Few are woken for every commit.
+_FEW: Final = 10
+_WAKES_PER_S: Final = 5_000
+_LONGEST_PACE_S: Final = 0.05
 # after these, other events may read differently
 _OF_PEOPLE: Final = "person."
 
@@ -131,9 +136,13 @@ class FeedTail:
                     await self._pause(committed, _AGAIN_S)
                 else:
                     if not more:
+                        await self._gather()
                         await self._pause(committed, _POLL_S)
         finally:
             self.wake()
+
+    async def _gather(self) -> None:
+        await asyncio.sleep(pace_s(len(self._followers)))
 
     async def _pause(self, committed: asyncio.Event, most_s: float) -> None:
         waits = {
@@ -229,6 +238,11 @@ class FeedTail:
             self._gone_through = max(self._gone_through, self._events[count - 1].sequence)
             del self._events[:count]
             del self._sizes[:count]
+
+
+def pace_s(followers: int) -> float:
+    """Return how long what is committed is gathered before so many followers are woken, in s."""
+    return 0.0 if followers <= _FEW else min(_LONGEST_PACE_S, followers / _WAKES_PER_S)
 
 
 def _sequence(event: FeedEvent) -> int:

@@ -1,10 +1,20 @@
-"""Events that only the control plane follows; clients never see them.
+"""The types of events: those that clients are told of, and those that only this room follows.
 
-They wake watchers of cameras, the gateway and the judging of alerts when something changed that no
-documented event tells.
+The latter wake watchers of cameras, the gateway and the judging of alerts when something changed
+that no documented event tells; clients never see them.
 """
 
 from typing import Final
+
+# a new event has its type here too; a test holds it against what the code appends
+EVENT_TYPES: Final = (
+    "alert.acknowledged", "alert.raised",
+    "camera.created", "camera.deleted", "camera.disabled", "camera.enabled", "camera.updated",
+    "face.added", "face.removed",
+    "person.created", "person.erased", "person.updated",
+    "sighting.created", "sighting.updated",
+    "worker.error", "worker.heartbeat", "worker.started", "worker.stopped",
+)  # fmt: skip
 
 INTERNAL_PREFIX: Final = "internal."
 EPOCH_ISSUED: Final = "internal.epoch_issued"

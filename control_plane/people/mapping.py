@@ -21,6 +21,7 @@ def person_message(person: Person) -> person_pb2.Person:
         last_seen_at=_timestamp(person.last_seen_at),
         created_at=_timestamp(person.created_at),
         updated_at=_timestamp(person.updated_at),
+        etag=person.etag,
     )
 
 
@@ -37,6 +38,7 @@ def change_of(request: person_service_pb2.UpdatePersonRequest) -> PersonChange:
         name=model.clean_name(request.name) if request.HasField("name") else None,
         notes=model.clean_text("notes", request.notes) if request.HasField("notes") else None,
         labels=labels,
+        etag=request.etag,
     )
 
 

@@ -12,7 +12,13 @@ from datetime import datetime
 from typing import Final
 
 from control_plane.face_values import Embedding, Quality
-from service_runtime.errors import FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from service_runtime.errors import (
+    Aborted,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+)
 
 MOST_FACES: Final = 100
 LONGEST_NAME: Final = 200
@@ -34,6 +40,11 @@ class Person:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def etag(self) -> str:
+        """What an update can change as one opaque word; faces and sightings leave it as it is."""
+        return request_digest(self.name, self.notes, self.labels)[:32]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonChange:
@@ -42,6 +53,7 @@ class PersonChange:
     name: str | None = None
     notes: str | None = None
     labels: tuple[str, ...] | None = None
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +145,15 @@ def person_not_found(person_id: str) -> NotFound:
     return NotFound(
         "PERSON_NOT_FOUND",
         "No person has this id; list them with GET /persons.",
+        person_id=person_id,
+    )
+
+
+def etag_mismatch(person_id: str) -> Aborted:
+    """Return the refusal of a change to what somebody else has changed."""
+    return Aborted(
+        "ETAG_MISMATCH",
+        "Somebody changed the person meanwhile; read it again, then repeat the change.",
         person_id=person_id,
     )
 

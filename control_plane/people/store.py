@@ -98,10 +98,13 @@ class PersonStore:
 
         Raises:
             NotFound: There is no such person.
+            Aborted: ``ETAG_MISMATCH``: somebody changed the person meanwhile.
         """
 
         async def change_it(tx: Transaction) -> Person:
             row = await require_locked(tx.session, person_id)
+            if change.etag and change.etag != _person(row, 0).etag:
+                raise model.etag_mismatch(person_id)
             if change.name is not None:
                 row.name = change.name
                 row.name_key = model.fold(change.name)

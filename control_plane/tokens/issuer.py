@@ -8,7 +8,7 @@ its RFC 7638 thumbprint, which is also the ``kid`` of its tokens. ``servicer.py`
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -135,10 +135,17 @@ class TokenIssuer:
             claims["epoch"] = epoch
         if cameras:
             claims["cameras"] = list(cameras)
+        return IssuedToken(token=self.sign(claims), expires_at=expires_at, token_id=token_id)
+
+    def sign(self, claims: Mapping[str, Any]) -> Secret:
+        """Return a JWT with these claims, and no others."""
         token = jwt.encode(
-            claims, self._signing_key().private, algorithm=ALGORITHM, headers={"kid": self.key_id}
+            dict(claims),
+            self._signing_key().private,
+            algorithm=ALGORITHM,
+            headers={"kid": self.key_id},
         )
-        return IssuedToken(token=Secret(token), expires_at=expires_at, token_id=token_id)
+        return Secret(token)
 
     def _signing_key(self) -> SigningKey:
         assert self._signing is not None, "the issuer has no key"  # noqa: S101 - a defect

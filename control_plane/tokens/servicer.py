@@ -28,6 +28,7 @@ from control_plane.tokens.records import (
     revoke_token,
 )
 from control_plane.tokens.tables import IssuedTokenRow
+from control_plane.tokens.tickets import MediaTickets
 from dfip.control_plane.v1 import token_service_pb2 as pb
 from dfip.control_plane.v1 import token_service_pb2_grpc
 from dfip.options.v1 import policy_pb2
@@ -59,6 +60,7 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
         bootstrap: TokenBootstrap,
         clock: Clock,
         signing: SigningKeys,
+        tickets: MediaTickets,
     ) -> None:
         self._issuer = issuer
         self._signing = signing
@@ -67,6 +69,7 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
         self._bootstrap = bootstrap
         self._clock = clock
         self._records = TokenRecords(database)
+        self._tickets = tickets
 
     async def IssueToken(
         self, request: pb.IssueTokenRequest, _context: grpc.aio.ServicerContext
@@ -171,6 +174,21 @@ class TokenServicer(token_service_pb2_grpc.TokenServiceServicer):
         await self._database.transact(revoke)
         await self._put_in_force()
         return pb.RevokeSubjectTokensResponse(success=True, message="Tokens revoked")
+
+    async def IssueMediaTicket(
+        self, request: pb.IssueMediaTicketRequest, _context: grpc.aio.ServicerContext
+    ) -> pb.IssueMediaTicketResponse:
+        """Make a ticket for one thing that the caller may see."""
+        issued = await self._tickets.issue(current_caller(), request.purpose, request.object_id)
+        return pb.IssueMediaTicketResponse(
+            success=True,
+            message="Ticket issued; it is not shown again",
+            data=pb.MediaTicket(
+                ticket=issued.ticket.reveal(),
+                url=issued.url.reveal(),
+                expires_at=timestamp(issued.expires_at),
+            ),
+        )
 
     async def _put_in_force(self) -> None:
         """Tell everybody before the call is answered.

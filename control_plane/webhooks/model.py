@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from control_plane.events.types import INTERNAL_PREFIX
+from control_plane.events.types import EVENT_TYPES, INTERNAL_PREFIX
 from service_runtime.errors import (
     Aborted,
     AlreadyExists,
@@ -123,6 +123,9 @@ def _patterns_of(event_type: str) -> tuple[str, str, str]:
     return "*", f"{event_type.partition('.')[0]}.*", event_type
 
 
+_PATTERNS: Final = frozenset(pattern for kind in EVENT_TYPES for pattern in _patterns_of(kind))
+
+
 def clean_name(text: str) -> str:
     """Return a name without spaces around it.
 
@@ -143,14 +146,19 @@ def clean_types(types: Sequence[str]) -> tuple[str, ...]:
     """Return the patterns of types, or the default where there are none.
 
     Raises:
-        InvalidArgument: One names events that nobody outside is told of.
+        InvalidArgument: One names no event that anybody outside is told of.
     """
-    if any(kind.startswith((INTERNAL_PREFIX, "webhook.")) for kind in types):
-        raise InvalidArgument(
-            "EVENT_TYPE_INVALID",
-            "There are no such events; take types such as alert.raised or camera.*.",
-            violations=[FieldViolation(field="event_types", description="names no event")],
-        )
+    for position, kind in enumerate(types):
+        if kind not in _PATTERNS:
+            description = f"{kind!r} names no event"
+            raise InvalidArgument(
+                "EVENT_TYPE_INVALID",
+                f"{description}; take any of {', '.join(EVENT_TYPES)}, all of a kind such as"
+                " camera.*, or *.",
+                violations=[
+                    FieldViolation(field=f"event_types[{position}]", description=description)
+                ],
+            )
     return tuple(types) or DEFAULT_TYPES
 
 

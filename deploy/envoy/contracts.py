@@ -11,11 +11,14 @@ import pkgutil
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from google.api import annotations_pb2, http_pb2, httpbody_pb2
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.rpc import error_details_pb2, status_pb2
+
+from dfip.options.v1 import policy_pb2
 
 _VERBS = ("get", "put", "post", "delete", "patch")
 _HTTP_BODY = httpbody_pb2.HttpBody.DESCRIPTOR.full_name
@@ -59,6 +62,7 @@ class EdgeMethod:
     repeatable: bool
     raw_request: bool
     raw_response: bool
+    takes_tickets: bool
 
     @property
     def grpc_path(self) -> str:
@@ -132,7 +136,7 @@ def _collect(file: FileDescriptor, files: dict[str, FileDescriptor]) -> None:
 
 
 def _edge_method(room: str, method: MethodDescriptor, apart: Collection[str]) -> EdgeMethod:
-    options = method.GetOptions()
+    options: Any = method.GetOptions()  # the generated types do not know extensions
     service = method.containing_service.full_name
     rule = options.Extensions[annotations_pb2.http]
     bindings = tuple(_bindings(rule)) if options.HasExtension(annotations_pb2.http) else ()
@@ -147,6 +151,7 @@ def _edge_method(room: str, method: MethodDescriptor, apart: Collection[str]) ->
         repeatable=options.idempotency_level in _REPEATABLE,
         raw_request=_takes_raw_body(method, rule),
         raw_response=method.output_type.full_name == _HTTP_BODY,
+        takes_tickets=options.Extensions[policy_pb2.policy].HasField("ticket"),
     )
 
 

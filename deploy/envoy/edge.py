@@ -19,6 +19,7 @@ from deploy.envoy.contracts import descriptor_set, edge_methods
 from deploy.envoy.listener import listener
 from deploy.envoy.token_check import (
     INTERNAL_LISTENERS,
+    SITE,
     TokenIssuer,
     keys_cluster,
     keys_listener,
@@ -61,8 +62,8 @@ class EdgeSettings:
         """Whose tokens are let in, by a name for each."""
         site = TokenIssuer(issuer="dfip", audiences=_AUDIENCES, jwks_file=self.jwks_file)
         if self.identity_provider is None:
-            return {"site": site}
-        return {"site": site, "provider": self.identity_provider}
+            return {SITE: site}
+        return {SITE: site, "provider": self.identity_provider}
 
 
 def write_edge(folder: Path, settings: EdgeSettings) -> Path:

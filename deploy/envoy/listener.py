@@ -22,6 +22,7 @@ from deploy.envoy.routes import (
     REST_ANSWERS,
     TRANSCODER,
     routes,
+    ticket_matches,
     transcoding,
 )
 from deploy.envoy.token_check import TokenIssuer, token_filter
@@ -177,7 +178,7 @@ def _filters(
                 "headers": [{"name": ":path", "string_match": {"exact": HEALTH_PATH}}],
             },
         },
-        token_filter(issuers, OPEN_PATHS),
+        token_filter(issuers, OPEN_PATHS, ticket_matches(methods)),
         {
             "name": HEADER_MUTATION,
             "typed_config": {

@@ -37,6 +37,8 @@ _SPEAKER_OF_GRPC_OWN = "control_plane"
 _IS_GRPC = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
 _IS_NOT_GRPC = {**_IS_GRPC, "invert_match": True, "treat_missing_header_as_empty": True}
 
+TICKET_PARAMETER = "ticket"
+TICKET_HEADER = "x-dfip-ticket"  # removed from what comes in: see the listener
 HEALTH_PATH = "/healthz"
 OPEN_PATHS = (HEALTH_PATH, "/grpc.health.v1.Health/Check")
 # No id has a slash, and readers of a path differ in what they take an escaped one for.
@@ -99,25 +101,46 @@ def transcoding(
     }
 
 
+def ticket_matches(methods: Sequence[EdgeMethod]) -> list[dict[str, Any]]:
+    """List what is asked for with a ticket in the query, where one does for a token."""
+    return [
+        _match(binding) | _WITH_TICKET
+        for method in methods
+        if method.takes_tickets
+        for binding in method.bindings
+    ]
+
+
 def _rest_routes(methods: Sequence[EdgeMethod], descriptor_file: str) -> list[dict[str, Any]]:
-    spellings = [(method, binding) for method in methods for binding in method.bindings]
-    spellings.sort(key=lambda pair: (specificity(pair[1].template), pair[1].verb))
+    spellings = [
+        (method, binding, ticket)
+        for method in methods
+        for binding in method.bindings
+        for ticket in ([True, False] if method.takes_tickets else [False])
+    ]
+    spellings.sort(key=lambda one: (specificity(one[1].template), one[1].verb, not one[2]))
     return [
         {
             "name": f"{method.service}/{method.name}",
-            "match": {
-                **path_match(binding.template),
-                "headers": [
-                    {"name": ":method", "string_match": {"exact": binding.verb}},
-                    _IS_NOT_GRPC,
-                ],
-            },
+            "match": _match(binding) | (_WITH_TICKET if ticket else {}),
             "route": _action(method),
             "request_headers_to_remove": _OF_GRPC_ALONE,
-            "typed_per_filter_config": _rest_filters(method, binding, methods, descriptor_file),
+            "typed_per_filter_config": _rest_filters(
+                method, binding, methods, descriptor_file, ticket=ticket
+            ),
         }
-        for method, binding in spellings
+        for method, binding, ticket in spellings
     ]
+
+
+def _match(binding: RestBinding) -> dict[str, Any]:
+    return {
+        **path_match(binding.template),
+        "headers": [
+            {"name": ":method", "string_match": {"exact": binding.verb}},
+            _IS_NOT_GRPC,
+        ],
+    }
 
 
 def _rest_filters(
@@ -125,6 +148,8 @@ def _rest_filters(
     binding: RestBinding,
     methods: Sequence[EdgeMethod],
     descriptor_file: str,
+    *,
+    ticket: bool,
 ) -> dict[str, Any]:
     """Say how the answer is rewritten, and where the transcoder needs other limits than usual."""
     lines = method.endless and not method.raw_response
@@ -132,8 +157,11 @@ def _rest_filters(
     if lines:
         answer["content_type"] = "application/x-ndjson"
     filters = {LUA: _rest_answer(answer), BUFFER: _whole_body(_body_limit(method))}
-    if method.server_streaming:
-        filters[HEADER_MUTATION] = _NO_GRPC_TRAILERS
+    mutations = (_NO_GRPC_TRAILERS if method.server_streaming else {}) | (
+        _TICKET_OUT_OF_THE_QUERY if ticket else {}
+    )
+    if mutations:
+        filters[HEADER_MUTATION] = {"@type": _MUTATION, "mutations": mutations}
     if lines or method.raw_request:
         filters[TRANSCODER] = transcoding(
             methods,
@@ -219,14 +247,28 @@ def _answer(
 # On REST the transcoder speaks gRPC for the caller, who has no say in it.
 _OF_GRPC_ALONE = ["grpc-timeout", "grpc-encoding", "grpc-accept-encoding"]
 
+_MUTATION = (
+    "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute"
+)
 _NO_GRPC_TRAILERS = {
-    "@type": "type.googleapis.com/"
-    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
-    "mutations": {
-        "response_trailers_mutations": [
-            {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": ".*"}}}}
-        ]
-    },
+    "response_trailers_mutations": [
+        {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": ".*"}}}}
+    ]
+}
+
+# A ticket stands where a browser can put it until it was checked; then it goes where the service
+# looks, so that nobody behind the check has it in a path.
+_WITH_TICKET = {"query_parameters": [{"name": TICKET_PARAMETER, "present_match": True}]}
+_TICKET_OUT_OF_THE_QUERY = {
+    "request_mutations": [
+        {
+            "append": {
+                "header": {"key": TICKET_HEADER, "value": f"%QUERY_PARAM({TICKET_PARAMETER})%"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+        }
+    ],
+    "query_parameter_mutations": [{"remove": TICKET_PARAMETER}],
 }
 
 

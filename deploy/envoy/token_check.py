@@ -1,7 +1,9 @@
 """Describes the check of tokens that stands before everything but the question for health.
 
 Without a valid token nothing of a request is kept: no body is gathered, no service called. Whom a
-token lets do what, the services decide, who check it again.
+token lets do what, the services decide, who check it again. Where the contracts take a ticket in
+the query instead of a token, it is the ticket that is checked where there is one: it is for an
+audience of its own, so that neither does for the other.
 
 Keys change while the edge runs, but Envoy reads the keys of its configuration once. So it serves
 itself the files: a listener that only this process can reach answers with what they hold now, and
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.envoy.local_replies import JWT_AUTHN, REFUSED_TOKEN
+from deploy.envoy.routes import TICKET_PARAMETER
 
 _EXTENSION = "type.googleapis.com/envoy.extensions"
 _CLUSTER: Final = "published_keys"
@@ -22,6 +25,10 @@ _NO_KEYS: Final = '{"keys": []}\n'
 _LONGEST_FILE = 256 << 10
 _CLOCKS_DIFFER_S = 5
 _SCHEMES = ("Bearer ", "bearer ", "BEARER ")
+_HEADERS: Final = {"from_headers": [{"name": "authorization", "value_prefix": s} for s in _SCHEMES]}
+SITE: Final = "site"
+_TICKETS: Final = "tickets"
+_TICKET_AUDIENCE: Final = "dfip.media"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +40,15 @@ class TokenIssuer:
     jwks_file: Path
 
 
-def token_filter(issuers: Mapping[str, TokenIssuer], open_paths: Sequence[str]) -> dict[str, Any]:
-    """Describe the filter; a caller needs a token of one of the issuers, but at the open paths."""
+def token_filter(
+    issuers: Mapping[str, TokenIssuer],
+    open_paths: Sequence[str],
+    ticket_matches: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Describe the filter; a caller needs a token of one of the issuers, but at the open paths.
+
+    What is asked for with a ticket needs one of the site's.
+    """
     names = sorted(issuers)
     needed: dict[str, Any] = {"provider_name": names[0]}
     if len(names) > 1:
@@ -43,9 +57,17 @@ def token_filter(issuers: Mapping[str, TokenIssuer], open_paths: Sequence[str]) 
         "name": JWT_AUTHN,
         "typed_config": {
             "@type": f"{_EXTENSION}.filters.http.jwt_authn.v3.JwtAuthentication",
-            "providers": {name: _provider(name, issuers[name]) for name in names},
+            "providers": {
+                **{name: _provider(name, issuers[name]) | _HEADERS for name in names},
+                _TICKETS: _provider(SITE, issuers[SITE])
+                | {"audiences": [_TICKET_AUDIENCE], "from_params": [TICKET_PARAMETER]},
+            },
             "rules": [
                 *({"match": {"path": path}} for path in open_paths),
+                *(
+                    {"match": match, "requires": {"provider_name": _TICKETS}}
+                    for match in ticket_matches
+                ),
                 {"match": {"prefix": "/"}, "requires": needed},
             ],
         },
@@ -138,7 +160,6 @@ def _provider(name: str, of: TokenIssuer) -> dict[str, Any]:
         "clock_skew_seconds": _CLOCKS_DIFFER_S,
         "require_expiration": True,
         "forward": True,
-        "from_headers": [{"name": "authorization", "value_prefix": s} for s in _SCHEMES],
         "failed_status_in_metadata": REFUSED_TOKEN,
         "remote_jwks": {
             "http_uri": {"uri": f"http://keys/{name}", "cluster": _CLUSTER, "timeout": "1s"},

@@ -1,23 +1,37 @@
-"""Lets a call in, or says why not: token first, then the role that the contract asks for."""
+"""Lets a call in, or says why not: token first, then the role that the contract asks for.
+
+Where the contract says so, a ticket does for a token (``service_runtime.media_tickets``).
+"""
 
 from collections.abc import Mapping
 
 from service_runtime.authentication import Caller, TokenVerifier, role_name
 from service_runtime.errors import PermissionDenied, Unauthenticated
+from service_runtime.media_tickets import KEY, verify_ticket
 from service_runtime.method_policy import MethodRule
 
 _OPEN_PREFIX = "/grpc.health.v1.Health/"
 _ANY_CALLER_PREFIX = "/grpc.reflection."
 
 
-def authenticate(path: str, metadata: Mapping[str, str], verifier: TokenVerifier) -> Caller | None:
+def authenticate(
+    path: str,
+    metadata: Mapping[str, str],
+    verifier: TokenVerifier,
+    rules: Mapping[str, MethodRule],
+) -> Caller | None:
     """Return who calls; None for health checks, which are open.
 
     Raises:
-        Unauthenticated: No token, or none that is valid.
+        Unauthenticated: No token, or none that is valid; or a ticket beside it.
+        PermissionDenied: A ticket for something else.
     """
     if path.startswith(_OPEN_PREFIX):
         return None
+    if KEY in metadata:
+        if "authorization" in metadata:
+            raise Unauthenticated("TWO_TOKENS", "Send a token or a ticket, not both.")
+        return verify_ticket(metadata[KEY], rules.get(path), verifier)
     return verifier.verify(_bearer(metadata))
 
 

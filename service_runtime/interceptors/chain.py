@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
-import structlog
 from google.protobuf.message import Message
 
 from dfip.options.v1 import policy_pb2
@@ -36,8 +35,10 @@ from service_runtime.interceptors.quota import CallQuota
 from service_runtime.interceptors.request_id import REQUEST_ID_KEY, request_id_of
 from service_runtime.interceptors.standing import StandingWatch
 from service_runtime.interceptors.validation import telling_unreadable, validate_request
+from service_runtime.media_tickets import require_object
 from service_runtime.method_policy import MethodRule
 from service_runtime.metrics import RPC_SECONDS, RPC_STREAMS, RPC_TOTAL
+from service_runtime.structured_logging import name_call
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -128,7 +129,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             started = time.perf_counter()
             async with self._guarded(call, context):
                 with self._quota.hold(self._admit(call)):
-                    sound = self._sound(request)
+                    sound = self._sound(call, request)
                     audited = self._audited(call, sound)
                     async with self._patience.for_an_answer():
                         response = await handler(sound, context)
@@ -147,7 +148,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                 async with self._guarded(call, context):
                     caller = self._admit(call)
                     with self._quota.hold(caller):
-                        sound = self._sound(request)
+                        sound = self._sound(call, request)
                         audited = self._audited(call, sound)
                         responses: Any = handler(sound, context)
                         if inspect.isawaitable(responses):
@@ -174,20 +175,20 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
                 async for response in guarded:
                     yield response
 
-    def _sound(self, request: Any) -> Any:  # noqa: ANN401 a message or a stream
+    def _sound(self, call: _Call, request: Any) -> Any:  # noqa: ANN401 a message or a stream
         """Validate the request, or each message of it as it comes."""
         if isinstance(request, AsyncIterator):
             return _validated(self._patience.with_a_first_message(request))
         validate_request(request)
+        require_object(self._rules.get(call.path), call.caller, request)
         return request
 
     def _admit(self, call: _Call) -> Caller | None:
         """Return who calls, and may; None for health checks."""
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=call.request_id, rpc=call.path)
-        caller = call.caller = authenticate(call.path, call.metadata, self._verifier)
+        name_call(request_id=call.request_id, rpc=call.path)
+        caller = call.caller = authenticate(call.path, call.metadata, self._verifier, self._rules)
         if caller is not None:
-            structlog.contextvars.bind_contextvars(subject=caller.subject)
+            name_call(request_id=call.request_id, rpc=call.path, subject=caller.subject)
             authorize(call.path, caller, self._rules)
             set_current_caller(caller)
         return caller

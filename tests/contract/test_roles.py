@@ -93,6 +93,7 @@ LET_IN = {
     "dfip.control_plane.v1.TelemetryService/StreamTelemetry": WORKER,
     "dfip.control_plane.v1.TelemetryService/QueryTelemetry": VIEWER,
     "dfip.control_plane.v1.TokenService/IssueToken": ADMIN,
+    "dfip.control_plane.v1.TokenService/IssueMediaTicket": VIEWER,
     "dfip.control_plane.v1.TokenService/ListTokens": ADMIN,
     "dfip.control_plane.v1.TokenService/RevokeToken": ADMIN,
     "dfip.control_plane.v1.TokenService/RevokeSubjectTokens": ADMIN,
@@ -128,6 +129,7 @@ LIMITED = {
     "dfip.control_plane.v1.SightingService/GetSightingImage": VIEWER,
     "dfip.control_plane.v1.SightingService/WatchSightings": VIEWER,
     "dfip.control_plane.v1.TelemetryService/QueryTelemetry": VIEWER,
+    "dfip.control_plane.v1.TokenService/IssueMediaTicket": VIEWER,
 }
 """What lets in a token that is limited to some cameras; ``test_camera_scope.py`` walks them."""
 METHODS: dict[str, Any] = {

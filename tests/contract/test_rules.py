@@ -114,6 +114,55 @@ def test_every_text_and_all_bytes_in_a_request_are_bounded() -> None:
     assert unbounded == []
 
 
+def test_every_number_in_a_request_fits_into_a_database() -> None:
+    kinds = {
+        FieldDescriptor.TYPE_INT32: "int32", FieldDescriptor.TYPE_INT64: "int64",
+        FieldDescriptor.TYPE_UINT32: "uint32", FieldDescriptor.TYPE_UINT64: "uint64",
+    }  # fmt: skip
+    numbers = [field for field in FIELDS if field.type in kinds]
+    assert len(numbers) > 20
+    # checked sample by sample, as fractions are
+    one_by_one = {
+        f"dfip.control_plane.v1.TelemetrySample.{name}"
+        for name in ("occupancy", "entries", "exits")
+    }
+    unbounded = set()
+    for field in numbers:
+        rule = getattr(rules_of_item(field), kinds[field.type])
+        signed = kinds[field.type].startswith("int")
+        if not (rule.HasField("lte") or rule.HasField("lt")) or (
+            signed and not (rule.HasField("gte") or rule.HasField("gt"))
+        ):
+            unbounded.add(field.full_name)
+        elif rule.HasField("lte"):
+            assert rule.lte < 2**31 or kinds[field.type].endswith("64"), field.full_name
+            assert rule.lte < 2**63, field.full_name
+    assert unbounded == one_by_one
+
+
+WITHOUT_REQUEST_ID = {"CreateBackup"}
+"""A second backup is refused while the first is made, and a backup more takes nothing away."""
+
+WITHOUT_PAGES = {"ListBackups", "ListFaces"}
+"""Lists of what there are few of: backups that an operator made, the faces of one person."""
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method.name))
+def test_creations_updates_and_lists_follow_the_conventions(method: Any) -> None:
+    asked = method.input_type.fields_by_name
+    name = str(method.name)
+    if name.startswith("Create") and name not in WITHOUT_REQUEST_ID:
+        assert rules_of_item(asked["request_id"]).string.max_len == 64
+    if name.startswith("Update"):
+        assert rules_of_item(asked["etag"]).string.max_len == 64
+        assert "etag" in method.output_type.fields_by_name["data"].message_type.fields_by_name
+    if name.startswith("List"):
+        assert ("page_token" in asked) is (name not in WITHOUT_PAGES)
+    if "page_token" in asked:
+        assert rules_of_item(asked["page_token"]).string.max_len == 2048
+        assert rules_of_item(asked["page_size"]).uint32.lte == 1000
+
+
 def test_every_fraction_in_a_request_is_a_number() -> None:
     # checked sample by sample, so that one does not cost its batch: tests/faults has it
     found: list[str] = []

@@ -99,22 +99,25 @@ class Place:
 async def writers_that_commit_out_of_order(world: World) -> None:
     """The earlier number stays uncommitted until others want to commit theirs."""
     began = asyncio.Event()
-    others: list[asyncio.Task[None]] = []
+    others: list[asyncio.Task[str]] = []
 
     async def hold(tx: Transaction) -> None:
         began.set()
         while not await _somebody_waits(world, tx):
             if others and all(one.done() for one in others):
-                return  # they did not have to wait: they overtook
+                # they did not have to wait: they overtook, and somebody shall see it
+                await world.watchers[0].told(others[0].result())
+                return
 
     first = asyncio.create_task(world.write(2, after=hold))
     others += [asyncio.create_task(_after(began, world)) for _ in range(2)]
     await asyncio.gather(first, *others)
 
 
-async def _after(began: asyncio.Event, world: World) -> None:
+async def _after(began: asyncio.Event, world: World) -> str:
     await began.wait()
-    await world.write()
+    (change,) = await world.write()
+    return change
 
 
 async def _somebody_waits(world: World, tx: Transaction) -> bool:

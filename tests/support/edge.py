@@ -39,7 +39,9 @@ class RunningEdge:
     def client(self, token: str | None = None) -> httpx.AsyncClient:
         """Return a REST client, with a token or without, past any proxy of the environment."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx.AsyncClient(base_url=self.base_url, headers=headers, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=self.base_url, headers=headers, trust_env=False, timeout=30
+        )
 
     def channel(self) -> Any:
         """Return a gRPC channel, past any proxy of the environment."""

@@ -154,6 +154,22 @@ async def query_telemetry(_: Site, stubs: Stubs, camera_id: str) -> None:
     await stubs.telemetry.QueryTelemetry(request)
 
 
+def ticket_for(purpose: str, object_of: Callable[[Site, str], str]) -> Probe:
+    async def ask(site: Site, stubs: Stubs, camera_id: str) -> None:
+        request = token_service_pb2.IssueMediaTicketRequest(
+            purpose=purpose, object_id=object_of(site, camera_id)
+        )
+        assert (await stubs.tokens.IssueMediaTicket(request)).data.ticket
+
+    return each(ask)
+
+
+async def issue_tickets(site: Site, stubs: Stubs) -> set[str]:
+    pictures = await ticket_for("sighting_image", lambda at, one: at.sighting_of[one])(site, stubs)
+    assert pictures == await ticket_for("events", lambda _, one: one)(site, stubs)
+    return pictures
+
+
 async def watch_sightings(site: Site, stubs: Stubs) -> set[str]:
     shown: set[str] = set()
     stream = stubs.sightings.WatchSightings(sighting_service_pb2.WatchSightingsRequest())
@@ -205,6 +221,7 @@ PROBES: dict[str, Probe] = {
     "SightingService/GetSightingImage": each(get_image),
     "SightingService/WatchSightings": watch_sightings,
     "TelemetryService/QueryTelemetry": each(query_telemetry),
+    "TokenService/IssueMediaTicket": issue_tickets,
 }
 
 

@@ -73,6 +73,14 @@ async def test_creates_a_camera_as_documented(site: Site) -> None:
     assert as_json(read)["data"] == data
 
 
+def nested(depth: int) -> dict[str, Any]:
+    """Return JSON that is so many objects deep."""
+    inside: dict[str, Any] = {}
+    for _ in range(depth - 1):
+        inside = {"a": inside}
+    return inside
+
+
 async def test_a_camera_is_created_stopped_unless_it_says_otherwise(site: Site) -> None:
     for status, expected in (("", "stopped"), ("enabled", "running")):
         request = pb.CreateCameraRequest(name="a", connection_string=RTSP, status=status)
@@ -90,6 +98,8 @@ async def test_a_camera_is_created_stopped_unless_it_says_otherwise(site: Site) 
         ({"name": ""}, "REQUEST_INVALID"),
         ({"name": "x" * 201}, "REQUEST_INVALID"),
         ({"metadata": struct({"a": "x" * 20_000})}, "JSON_INVALID"),
+        ({"metadata": struct(nested(17))}, "JSON_INVALID"),
+        ({"metadata": struct({"a": float("inf")})}, "JSON_INVALID"),
         ({"zone_config": struct({"a": "x" * 70_000})}, "JSON_INVALID"),
         ({"zone_config": struct({"zones": [{"name": "a", "polygon": []}]})}, "ZONES_INVALID"),
         ({"model_config": camera_pb2.ModelConfig(pack_id="../x")}, "PACK_ID_INVALID"),

@@ -12,6 +12,7 @@ import pytest
 from control_plane.backups.ledger import LEDGER_FILE, ErasureLedger, read_ledger
 from control_plane.backups.model import BackupError
 from control_plane.backups.restore import Restore, Restored
+from control_plane.backups.shelf import BackupShelf
 from dfip.control_plane.v1 import admin_service_pb2 as pb
 from dfip.control_plane.v1 import (
     control_plane_service_pb2,
@@ -163,7 +164,7 @@ async def test_who_was_erased_since_is_erased_again(world: World) -> None:
     await world.people.persons.DeletePerson(
         person_service_pb2.DeletePersonRequest(person_id=ada.id)
     )
-    ledger = ErasureLedger(world.site.control_plane.database, world.shelf, SystemClock())
+    ledger = ErasureLedger(world.site.control_plane.parts.database, world.shelf, SystemClock())
     await ledger.follow()
     assert read_ledger(world.shelf / LEDGER_FILE) == [ada.id]
     restored = await world.restore(backup, master_key_file=None)
@@ -195,7 +196,9 @@ async def test_no_backup_holds_a_secret_in_the_clear(world: World) -> None:
     assert key not in content
 
 
-async def test_the_newest_are_kept_and_one_is_made_at_a_time(world: World) -> None:
+async def test_the_newest_are_kept_and_one_is_made_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = [await world.backup() for _ in range(3)]
     admin: Any = AdminServiceStub(world.site.channel())
     listed = await admin.ListBackups(pb.ListBackupsRequest())
@@ -203,6 +206,11 @@ async def test_the_newest_are_kept_and_one_is_made_at_a_time(world: World) -> No
     assert len(listed.data) == 2
     assert {path.name for path in world.shelf.glob("*backup*")} == {b.id for b in listed.data}
     assert not list(world.shelf.glob(".partial*"))
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(BackupShelf, "_make", never)
     await admin.CreateBackup(pb.CreateBackupRequest())
     with refused(grpc.StatusCode.FAILED_PRECONDITION, "BACKUP_RUNNING"):
         await admin.CreateBackup(pb.CreateBackupRequest())
@@ -242,14 +250,14 @@ async def test_without_its_programs_postgres_is_not_backed_up(
 
 async def test_a_line_that_a_crash_cut_short_costs_no_erasure(world: World) -> None:
     ada, bob = await world.people.person("Ada"), await world.people.person("Bob")
-    ledger = ErasureLedger(world.site.control_plane.database, world.shelf, SystemClock())
+    ledger = ErasureLedger(world.site.control_plane.parts.database, world.shelf, SystemClock())
     delete = world.people.persons.DeletePerson
     await delete(person_service_pb2.DeletePersonRequest(person_id=ada.id))
     await ledger.follow()
     path = world.shelf / LEDGER_FILE
     path.write_bytes(path.read_bytes()[:-9])
     await delete(person_service_pb2.DeletePersonRequest(person_id=bob.id))
-    again = ErasureLedger(world.site.control_plane.database, world.shelf, SystemClock())
+    again = ErasureLedger(world.site.control_plane.parts.database, world.shelf, SystemClock())
     assert await again.follow() == 2
     assert set(read_ledger(path)) == {ada.id, bob.id}
     assert await again.follow() == 0

@@ -50,9 +50,16 @@ def test_names_and_types() -> None:
     for name in (" ", "a\nb"):
         with pytest.raises(InvalidArgument):
             clean_name(name)
-    for kind in ("internal.*", "internal.retry_requested", "webhook.test"):
-        with pytest.raises(InvalidArgument):
+    everything = ["*", "camera.*", "alert.raised", "sighting.updated"]
+    assert clean_types(everything) == tuple(everything)
+    for kind in (
+        "internal.*", "internal.retry_requested", "webhook.test", "webhook.*",
+        "camera.exploded", "cameras.*", "*.created",
+    ):  # fmt: skip
+        with pytest.raises(InvalidArgument, match=r"camera\.created, .*worker\.stopped") as refusal:
             clean_types(["camera.*", kind])
+        assert kind in refusal.value.sentence
+        assert [violation.field for violation in refusal.value.violations] == ["event_types[1]"]
 
 
 def test_a_body_is_a_cloud_event() -> None:

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from dfip.options.v1 import policy_pb2 as dfip_dot_options_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/lease_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\"\x82\x01\n\x13\x41\x63quireLeaseRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x10\x01\x18\x64\x32\x16^[a-z0-9][a-z0-9./-]*$\x12\x1a\n\x06holder\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1e\n\nduration_s\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\xac\x02(\x01\"Z\n\x14\x41\x63quireLeaseResponse\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\x13\n\x0bvalid_for_s\x18\x04 \x01(\x01\"c\n\x11RenewLeaseRequest\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x15\n\x04term\x18\x02 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12\x1e\n\nduration_s\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\xac\x02(\x01\")\n\x12RenewLeaseResponse\x12\x13\n\x0bvalid_for_s\x18\x01 \x01(\x01\"E\n\x13ReleaseLeaseRequest\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x15\n\x04term\x18\x02 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\"\x16\n\x14ReleaseLeaseResponse2\xf0\x02\n\x0cLeaseService\x12t\n\x0c\x41\x63quireLease\x12*.dfip.control_plane.v1.AcquireLeaseRequest\x1a+.dfip.control_plane.v1.AcquireLeaseResponse\"\x0b\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12q\n\nRenewLease\x12(.dfip.control_plane.v1.RenewLeaseRequest\x1a).dfip.control_plane.v1.RenewLeaseResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12w\n\x0cReleaseLease\x12*.dfip.control_plane.v1.ReleaseLeaseRequest\x1a+.dfip.control_plane.v1.ReleaseLeaseResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/lease_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\"\x82\x01\n\x13\x41\x63quireLeaseRequest\x12/\n\x04name\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x10\x01\x18\x64\x32\x16^[a-z0-9][a-z0-9./-]*$\x12\x1a\n\x06holder\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1e\n\nduration_s\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\xac\x02(\x01\"Z\n\x14\x41\x63quireLeaseResponse\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\x13\n\x0bvalid_for_s\x18\x04 \x01(\x01\"m\n\x11RenewLeaseRequest\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x1f\n\x04term\x18\x02 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x1e\n\nduration_s\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\xac\x02(\x01\")\n\x12RenewLeaseResponse\x12\x13\n\x0bvalid_for_s\x18\x01 \x01(\x01\"O\n\x13ReleaseLeaseRequest\x12\x17\n\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x1f\n\x04term\x18\x02 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\"\x16\n\x14ReleaseLeaseResponse2\xf0\x02\n\x0cLeaseService\x12t\n\x0c\x41\x63quireLease\x12*.dfip.control_plane.v1.AcquireLeaseRequest\x1a+.dfip.control_plane.v1.AcquireLeaseResponse\"\x0b\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12q\n\nRenewLease\x12(.dfip.control_plane.v1.RenewLeaseRequest\x1a).dfip.control_plane.v1.RenewLeaseResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12w\n\x0cReleaseLease\x12*.dfip.control_plane.v1.ReleaseLeaseRequest\x1a+.dfip.control_plane.v1.ReleaseLeaseResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,13 +42,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENEWLEASEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_RENEWLEASEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\006r\004\020\001\030d'
   _globals['_RENEWLEASEREQUEST'].fields_by_name['term']._loaded_options = None
-  _globals['_RENEWLEASEREQUEST'].fields_by_name['term']._serialized_options = b'\272H\0042\002(\001'
+  _globals['_RENEWLEASEREQUEST'].fields_by_name['term']._serialized_options = b'\272H\0162\014\030\377\377\377\377\377\377\377\377\177(\001'
   _globals['_RENEWLEASEREQUEST'].fields_by_name['duration_s']._loaded_options = None
   _globals['_RENEWLEASEREQUEST'].fields_by_name['duration_s']._serialized_options = b'\272H\007*\005\030\254\002(\001'
   _globals['_RELEASELEASEREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_RELEASELEASEREQUEST'].fields_by_name['name']._serialized_options = b'\272H\006r\004\020\001\030d'
   _globals['_RELEASELEASEREQUEST'].fields_by_name['term']._loaded_options = None
-  _globals['_RELEASELEASEREQUEST'].fields_by_name['term']._serialized_options = b'\272H\0042\002(\001'
+  _globals['_RELEASELEASEREQUEST'].fields_by_name['term']._serialized_options = b'\272H\0162\014\030\377\377\377\377\377\377\377\377\177(\001'
   _globals['_LEASESERVICE'].methods_by_name['AcquireLease']._loaded_options = None
   _globals['_LEASESERVICE'].methods_by_name['AcquireLease']._serialized_options = b'\252\273\030\007\n\001\005\020\001\030\001'
   _globals['_LEASESERVICE'].methods_by_name['RenewLease']._loaded_options = None
@@ -60,13 +60,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACQUIRELEASERESPONSE']._serialized_start=260
   _globals['_ACQUIRELEASERESPONSE']._serialized_end=350
   _globals['_RENEWLEASEREQUEST']._serialized_start=352
-  _globals['_RENEWLEASEREQUEST']._serialized_end=451
-  _globals['_RENEWLEASERESPONSE']._serialized_start=453
-  _globals['_RENEWLEASERESPONSE']._serialized_end=494
-  _globals['_RELEASELEASEREQUEST']._serialized_start=496
-  _globals['_RELEASELEASEREQUEST']._serialized_end=565
-  _globals['_RELEASELEASERESPONSE']._serialized_start=567
-  _globals['_RELEASELEASERESPONSE']._serialized_end=589
-  _globals['_LEASESERVICE']._serialized_start=592
-  _globals['_LEASESERVICE']._serialized_end=960
+  _globals['_RENEWLEASEREQUEST']._serialized_end=461
+  _globals['_RENEWLEASERESPONSE']._serialized_start=463
+  _globals['_RENEWLEASERESPONSE']._serialized_end=504
+  _globals['_RELEASELEASEREQUEST']._serialized_start=506
+  _globals['_RELEASELEASEREQUEST']._serialized_end=585
+  _globals['_RELEASELEASERESPONSE']._serialized_start=587
+  _globals['_RELEASELEASERESPONSE']._serialized_end=609
+  _globals['_LEASESERVICE']._serialized_start=612
+  _globals['_LEASESERVICE']._serialized_end=980
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dfip/control_plane/v1/person.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x01\n\x06Person\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05notes\x18\x03 \x01(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x12\n\nface_count\x18\x05 \x01(\r\x12\x30\n\x0clast_seen_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcc\x01\n\x0e\x45rasureReceipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12-\n\terased_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61\x63\x65s\x18\x04 \x01(\r\x12\x11\n\tsightings\x18\x05 \x01(\r\x12\x10\n\x08pictures\x18\x06 \x01(\r\x12\x0e\n\x06\x61lerts\x18\x07 \x01(\r\x12\x13\n\x0b\x61lert_rules\x18\x08 \x01(\r\x12\x13\n\x0bwatch_lists\x18\t \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dfip/control_plane/v1/person.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n\x06Person\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05notes\x18\x03 \x01(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x12\n\nface_count\x18\x05 \x01(\r\x12\x30\n\x0clast_seen_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\t \x01(\t\"\xcc\x01\n\x0e\x45rasureReceipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12-\n\terased_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61\x63\x65s\x18\x04 \x01(\r\x12\x11\n\tsightings\x18\x05 \x01(\r\x12\x10\n\x08pictures\x18\x06 \x01(\r\x12\x0e\n\x06\x61lerts\x18\x07 \x01(\r\x12\x13\n\x0b\x61lert_rules\x18\x08 \x01(\r\x12\x13\n\x0bwatch_lists\x18\t \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dfip.control_plane.v1.perso
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PERSON']._serialized_start=95
-  _globals['_PERSON']._serialized_end=326
-  _globals['_ERASURERECEIPT']._serialized_start=329
-  _globals['_ERASURERECEIPT']._serialized_end=533
+  _globals['_PERSON']._serialized_end=340
+  _globals['_ERASURERECEIPT']._serialized_start=343
+  _globals['_ERASURERECEIPT']._serialized_end=547
 # @@protoc_insertion_point(module_scope)

@@ -74,16 +74,18 @@ class ListPersonsResponse(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., message: _Optional[str] = ..., data: _Optional[_Iterable[_Union[_person_pb2.Person, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdatePersonRequest(_message.Message):
-    __slots__ = ("person_id", "name", "notes", "labels")
+    __slots__ = ("person_id", "name", "notes", "labels", "etag")
     PERSON_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    ETAG_FIELD_NUMBER: _ClassVar[int]
     person_id: str
     name: str
     notes: str
     labels: LabelList
-    def __init__(self, person_id: _Optional[str] = ..., name: _Optional[str] = ..., notes: _Optional[str] = ..., labels: _Optional[_Union[LabelList, _Mapping]] = ...) -> None: ...
+    etag: str
+    def __init__(self, person_id: _Optional[str] = ..., name: _Optional[str] = ..., notes: _Optional[str] = ..., labels: _Optional[_Union[LabelList, _Mapping]] = ..., etag: _Optional[str] = ...) -> None: ...
 
 class LabelList(_message.Message):
     __slots__ = ("values",)

@@ -146,8 +146,8 @@ class PersonServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MergePersons(self, request, context):
-        """Makes two records of one person into one: faces and sightings of the other become this one's,
-        and the other record is gone.
+        """Makes two records of one person into one: faces, sightings, alerts, places on watch lists and
+        alert rules of the other become this one's, and the other record is gone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

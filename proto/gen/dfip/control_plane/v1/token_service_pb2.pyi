@@ -125,3 +125,31 @@ class RevokeSubjectTokensResponse(_message.Message):
     success: bool
     message: str
     def __init__(self, success: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
+
+class IssueMediaTicketRequest(_message.Message):
+    __slots__ = ("purpose", "object_id")
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_ID_FIELD_NUMBER: _ClassVar[int]
+    purpose: str
+    object_id: str
+    def __init__(self, purpose: _Optional[str] = ..., object_id: _Optional[str] = ...) -> None: ...
+
+class IssueMediaTicketResponse(_message.Message):
+    __slots__ = ("success", "message", "data")
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    success: bool
+    message: str
+    data: MediaTicket
+    def __init__(self, success: _Optional[bool] = ..., message: _Optional[str] = ..., data: _Optional[_Union[MediaTicket, _Mapping]] = ...) -> None: ...
+
+class MediaTicket(_message.Message):
+    __slots__ = ("ticket", "url", "expires_at")
+    TICKET_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    ticket: str
+    url: str
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, ticket: _Optional[str] = ..., url: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -55,6 +55,11 @@ class TokenServiceStub:
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensRequest.SerializeToString,
                 response_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensResponse.FromString,
                 _registered_method=True)
+        self.IssueMediaTicket = channel.unary_unary(
+                '/dfip.control_plane.v1.TokenService/IssueMediaTicket',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueMediaTicketRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueMediaTicketResponse.FromString,
+                _registered_method=True)
 
 
 class TokenServiceServicer:
@@ -90,6 +95,15 @@ class TokenServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueMediaTicket(self, request, context):
+        """Makes a ticket for one thing, for the places of a page that can send no header: it stands in
+        the query, as `?ticket=`, and lets in for a minute. It shows what the caller may see, leaves
+        the caller's trace, and ends with the caller's token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TokenServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +126,11 @@ def add_TokenServiceServicer_to_server(servicer, server):
                     servicer.RevokeSubjectTokens,
                     request_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensRequest.FromString,
                     response_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensResponse.SerializeToString,
+            ),
+            'IssueMediaTicket': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueMediaTicket,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueMediaTicketRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueMediaTicketResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +242,33 @@ class TokenService:
             '/dfip.control_plane.v1.TokenService/RevokeSubjectTokens',
             dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensRequest.SerializeToString,
             dfip_dot_control__plane_dot_v1_dot_token__service__pb2.RevokeSubjectTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueMediaTicket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.TokenService/IssueMediaTicket',
+            dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueMediaTicketRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_token__service__pb2.IssueMediaTicketResponse.FromString,
             options,
             channel_credentials,
             insecure,

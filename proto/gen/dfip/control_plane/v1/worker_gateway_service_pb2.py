@@ -32,7 +32,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2dfip/control_plane/v1/worker_gateway_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"dfip/control_plane/v1/camera.proto\x1a$dfip/control_plane/v1/sighting.proto\x1a%dfip/control_plane/v1/telemetry.proto\x1a&dfip/identity_index/v1/embedding.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x02\n\x0e\x43onnectRequest\x12\x33\n\x05hello\x18\x01 \x01(\x0b\x32\".dfip.control_plane.v1.WorkerHelloH\x00\x12;\n\theartbeat\x18\x02 \x01(\x0b\x32&.dfip.control_plane.v1.WorkerHeartbeatH\x00\x12\x39\n\tsightings\x18\x03 \x01(\x0b\x32$.dfip.control_plane.v1.SightingBatchH\x00\x12:\n\ttelemetry\x18\x04 \x01(\x0b\x32%.dfip.control_plane.v1.TelemetryBatchH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"e\n\x0bWorkerHello\x12\x1c\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tcamera_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x08pod_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xfd\x01\"\x9f\x03\n\x0fWorkerHeartbeat\x12S\n\rworker_status\x18\x01 \x01(\tB<\xbaH9r7R\x08startingR\x07runningR\x08stoppingR\x07stoppedR\x06\x66\x61iledR\x07\x62\x61\x63koff\x12\x43\n\rhealth_status\x18\x02 \x01(\tB,\xbaH)r\'R\x07healthyR\x08\x64\x65gradedR\tunhealthyR\x07unknown\x12!\n\x0e\x66\x61ilure_reason\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \x12\x13\n\x0b\x65rror_count\x18\x04 \x01(\r\x12\x31\n\rnext_retry_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13observed_generation\x18\x06 \x01(\r\x12\x1d\n\x03\x66ps\x18\x07 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12&\n\x0cmemory_bytes\x18\x08 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12#\n\tcpu_share\x18\t \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"z\n\rSightingBatch\x12#\n\x08sequence\x18\x01 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x44\n\tsightings\x18\x02 \x03(\x0b\x32%.dfip.control_plane.v1.SightingReportB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\"\x92\x05\n\x0eSightingReport\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x10\n\x08track_id\x18\x02 \x01(\r\x12\x19\n\x08revision\x18\x03 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12/\n\x08\x64\x65\x63ision\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18R\x05matchR\x06reviewR\x07unknown\x12\x1a\n\tperson_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x16\n\x05score\x18\x06 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x1a\n\tthreshold\x18\x07 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x1c\n\x06margin\x18\x08 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x00\x88\x01\x01\x12\x36\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x0e\n\x06\x66rames\x18\x0b \x01(\r\x12\x38\n\x03\x62ox\x18\x0c \x01(\x0b\x32#.dfip.identity_index.v1.BoundingBoxB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x07quality\x18\r \x01(\x0b\x32#.dfip.identity_index.v1.FaceQualityB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\x08\x65vidence\x18\x0e \x01(\x0b\x32\'.dfip.control_plane.v1.SightingEvidenceB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\tembedding\x18\x0f \x01(\x0b\x32&.dfip.identity_index.v1.EmbeddingBatchB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x04\x63rop\x18\x10 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80 B\t\n\x07_margin\"{\n\x0eTelemetryBatch\x12#\n\x08sequence\x18\x01 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x44\n\x07samples\x18\x02 \x03(\x0b\x32&.dfip.control_plane.v1.TelemetrySampleB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"\xcc\x02\n\x0f\x43onnectResponse\x12\x37\n\nassignment\x18\x01 \x01(\x0b\x32!.dfip.control_plane.v1.AssignmentH\x00\x12\x41\n\x0f\x61\x63knowledgement\x18\x02 \x01(\x0b\x32&.dfip.control_plane.v1.AcknowledgementH\x00\x12-\n\x05\x64rain\x18\x03 \x01(\x0b\x32\x1c.dfip.control_plane.v1.DrainH\x00\x12-\n\x05retry\x18\x04 \x01(\x0b\x32\x1c.dfip.control_plane.v1.RetryH\x00\x12T\n\x19telemetry_acknowledgement\x18\x05 \x01(\x0b\x32/.dfip.control_plane.v1.TelemetryAcknowledgementH\x00\x42\t\n\x07message\"\xca\x01\n\nAssignment\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x1e\n\x11\x63onnection_string\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x38\n\x0cmodel_config\x18\x04 \x01(\x0b\x32\".dfip.control_plane.v1.ModelConfig\x12,\n\x0bzone_config\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ngeneration\x18\x06 \x01(\r\"#\n\x0f\x41\x63knowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"F\n\x18TelemetryAcknowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10rejected_samples\x18\x02 \x01(\r\"\x17\n\x05\x44rain\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x07\n\x05Retry2\x81\x01\n\x14WorkerGatewayService\x12i\n\x07\x43onnect\x12%.dfip.control_plane.v1.ConnectRequest\x1a&.dfip.control_plane.v1.ConnectResponse\"\x0b\xaa\xbb\x18\x07\n\x01\x06\x10\x01\x18\x01(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2dfip/control_plane/v1/worker_gateway_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"dfip/control_plane/v1/camera.proto\x1a$dfip/control_plane/v1/sighting.proto\x1a%dfip/control_plane/v1/telemetry.proto\x1a&dfip/identity_index/v1/embedding.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x02\n\x0e\x43onnectRequest\x12\x33\n\x05hello\x18\x01 \x01(\x0b\x32\".dfip.control_plane.v1.WorkerHelloH\x00\x12;\n\theartbeat\x18\x02 \x01(\x0b\x32&.dfip.control_plane.v1.WorkerHeartbeatH\x00\x12\x39\n\tsightings\x18\x03 \x01(\x0b\x32$.dfip.control_plane.v1.SightingBatchH\x00\x12:\n\ttelemetry\x18\x04 \x01(\x0b\x32%.dfip.control_plane.v1.TelemetryBatchH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"e\n\x0bWorkerHello\x12\x1c\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tcamera_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x08pod_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xfd\x01\"\xb9\x03\n\x0fWorkerHeartbeat\x12S\n\rworker_status\x18\x01 \x01(\tB<\xbaH9r7R\x08startingR\x07runningR\x08stoppingR\x07stoppedR\x06\x66\x61iledR\x07\x62\x61\x63koff\x12\x43\n\rhealth_status\x18\x02 \x01(\tB,\xbaH)r\'R\x07healthyR\x08\x64\x65gradedR\tunhealthyR\x07unknown\x12!\n\x0e\x66\x61ilure_reason\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \x12 \n\x0b\x65rror_count\x18\x04 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x31\n\rnext_retry_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x13observed_generation\x18\x06 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x1d\n\x03\x66ps\x18\x07 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12&\n\x0cmemory_bytes\x18\x08 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12#\n\tcpu_share\x18\t \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"z\n\rSightingBatch\x12#\n\x08sequence\x18\x01 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x44\n\tsightings\x18\x02 \x03(\x0b\x32%.dfip.control_plane.v1.SightingReportB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\"\xb2\x05\n\x0eSightingReport\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x08track_id\x18\x02 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x1f\n\x08revision\x18\x03 \x01(\rB\r\xbaH\n*\x08\x18\xff\xff\xff\xff\x07(\x01\x12/\n\x08\x64\x65\x63ision\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18R\x05matchR\x06reviewR\x07unknown\x12\x1a\n\tperson_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x16\n\x05score\x18\x06 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x1a\n\tthreshold\x18\x07 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x1c\n\x06margin\x18\x08 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x00\x88\x01\x01\x12\x36\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x06\x66rames\x18\x0b \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x38\n\x03\x62ox\x18\x0c \x01(\x0b\x32#.dfip.identity_index.v1.BoundingBoxB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x07quality\x18\r \x01(\x0b\x32#.dfip.identity_index.v1.FaceQualityB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\x08\x65vidence\x18\x0e \x01(\x0b\x32\'.dfip.control_plane.v1.SightingEvidenceB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\tembedding\x18\x0f \x01(\x0b\x32&.dfip.identity_index.v1.EmbeddingBatchB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x04\x63rop\x18\x10 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80 B\t\n\x07_margin\"{\n\x0eTelemetryBatch\x12#\n\x08sequence\x18\x01 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x44\n\x07samples\x18\x02 \x03(\x0b\x32&.dfip.control_plane.v1.TelemetrySampleB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"\xcc\x02\n\x0f\x43onnectResponse\x12\x37\n\nassignment\x18\x01 \x01(\x0b\x32!.dfip.control_plane.v1.AssignmentH\x00\x12\x41\n\x0f\x61\x63knowledgement\x18\x02 \x01(\x0b\x32&.dfip.control_plane.v1.AcknowledgementH\x00\x12-\n\x05\x64rain\x18\x03 \x01(\x0b\x32\x1c.dfip.control_plane.v1.DrainH\x00\x12-\n\x05retry\x18\x04 \x01(\x0b\x32\x1c.dfip.control_plane.v1.RetryH\x00\x12T\n\x19telemetry_acknowledgement\x18\x05 \x01(\x0b\x32/.dfip.control_plane.v1.TelemetryAcknowledgementH\x00\x42\t\n\x07message\"\xca\x01\n\nAssignment\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x1e\n\x11\x63onnection_string\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x38\n\x0cmodel_config\x18\x04 \x01(\x0b\x32\".dfip.control_plane.v1.ModelConfig\x12,\n\x0bzone_config\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ngeneration\x18\x06 \x01(\r\"#\n\x0f\x41\x63knowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"F\n\x18TelemetryAcknowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10rejected_samples\x18\x02 \x01(\r\"\x17\n\x05\x44rain\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x07\n\x05Retry2\x81\x01\n\x14WorkerGatewayService\x12i\n\x07\x43onnect\x12%.dfip.control_plane.v1.ConnectRequest\x1a&.dfip.control_plane.v1.ConnectResponse\"\x0b\xaa\xbb\x18\x07\n\x01\x06\x10\x01\x18\x01(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKERHEARTBEAT'].fields_by_name['health_status']._serialized_options = b'\272H)r\'R\007healthyR\010degradedR\tunhealthyR\007unknown'
   _globals['_WORKERHEARTBEAT'].fields_by_name['failure_reason']._loaded_options = None
   _globals['_WORKERHEARTBEAT'].fields_by_name['failure_reason']._serialized_options = b'\272H\006r\004\020\001\030 '
+  _globals['_WORKERHEARTBEAT'].fields_by_name['error_count']._loaded_options = None
+  _globals['_WORKERHEARTBEAT'].fields_by_name['error_count']._serialized_options = b'\272H\010*\006\030\377\377\377\377\007'
+  _globals['_WORKERHEARTBEAT'].fields_by_name['observed_generation']._loaded_options = None
+  _globals['_WORKERHEARTBEAT'].fields_by_name['observed_generation']._serialized_options = b'\272H\010*\006\030\377\377\377\377\007'
   _globals['_WORKERHEARTBEAT'].fields_by_name['fps']._loaded_options = None
   _globals['_WORKERHEARTBEAT'].fields_by_name['fps']._serialized_options = b'\272H\r\022\013)\000\000\000\000\000\000\000\000@\001'
   _globals['_WORKERHEARTBEAT'].fields_by_name['memory_bytes']._loaded_options = None
@@ -65,8 +69,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGHTINGBATCH'].fields_by_name['sightings']._serialized_options = b'\272H\007\222\001\004\010\001\020@'
   _globals['_SIGHTINGREPORT'].fields_by_name['id']._loaded_options = None
   _globals['_SIGHTINGREPORT'].fields_by_name['id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SIGHTINGREPORT'].fields_by_name['track_id']._loaded_options = None
+  _globals['_SIGHTINGREPORT'].fields_by_name['track_id']._serialized_options = b'\272H\010*\006\030\377\377\377\377\007'
   _globals['_SIGHTINGREPORT'].fields_by_name['revision']._loaded_options = None
-  _globals['_SIGHTINGREPORT'].fields_by_name['revision']._serialized_options = b'\272H\004*\002(\001'
+  _globals['_SIGHTINGREPORT'].fields_by_name['revision']._serialized_options = b'\272H\n*\010\030\377\377\377\377\007(\001'
   _globals['_SIGHTINGREPORT'].fields_by_name['decision']._loaded_options = None
   _globals['_SIGHTINGREPORT'].fields_by_name['decision']._serialized_options = b'\272H\032r\030R\005matchR\006reviewR\007unknown'
   _globals['_SIGHTINGREPORT'].fields_by_name['person_id']._loaded_options = None
@@ -81,6 +87,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGHTINGREPORT'].fields_by_name['started_at']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SIGHTINGREPORT'].fields_by_name['ended_at']._loaded_options = None
   _globals['_SIGHTINGREPORT'].fields_by_name['ended_at']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SIGHTINGREPORT'].fields_by_name['frames']._loaded_options = None
+  _globals['_SIGHTINGREPORT'].fields_by_name['frames']._serialized_options = b'\272H\010*\006\030\377\377\377\377\007'
   _globals['_SIGHTINGREPORT'].fields_by_name['box']._loaded_options = None
   _globals['_SIGHTINGREPORT'].fields_by_name['box']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SIGHTINGREPORT'].fields_by_name['quality']._loaded_options = None
@@ -104,25 +112,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKERHELLO']._serialized_start=622
   _globals['_WORKERHELLO']._serialized_end=723
   _globals['_WORKERHEARTBEAT']._serialized_start=726
-  _globals['_WORKERHEARTBEAT']._serialized_end=1141
-  _globals['_SIGHTINGBATCH']._serialized_start=1143
-  _globals['_SIGHTINGBATCH']._serialized_end=1265
-  _globals['_SIGHTINGREPORT']._serialized_start=1268
-  _globals['_SIGHTINGREPORT']._serialized_end=1926
-  _globals['_TELEMETRYBATCH']._serialized_start=1928
-  _globals['_TELEMETRYBATCH']._serialized_end=2051
-  _globals['_CONNECTRESPONSE']._serialized_start=2054
-  _globals['_CONNECTRESPONSE']._serialized_end=2386
-  _globals['_ASSIGNMENT']._serialized_start=2389
-  _globals['_ASSIGNMENT']._serialized_end=2591
-  _globals['_ACKNOWLEDGEMENT']._serialized_start=2593
-  _globals['_ACKNOWLEDGEMENT']._serialized_end=2628
-  _globals['_TELEMETRYACKNOWLEDGEMENT']._serialized_start=2630
-  _globals['_TELEMETRYACKNOWLEDGEMENT']._serialized_end=2700
-  _globals['_DRAIN']._serialized_start=2702
-  _globals['_DRAIN']._serialized_end=2725
-  _globals['_RETRY']._serialized_start=2727
-  _globals['_RETRY']._serialized_end=2734
-  _globals['_WORKERGATEWAYSERVICE']._serialized_start=2737
-  _globals['_WORKERGATEWAYSERVICE']._serialized_end=2866
+  _globals['_WORKERHEARTBEAT']._serialized_end=1167
+  _globals['_SIGHTINGBATCH']._serialized_start=1169
+  _globals['_SIGHTINGBATCH']._serialized_end=1291
+  _globals['_SIGHTINGREPORT']._serialized_start=1294
+  _globals['_SIGHTINGREPORT']._serialized_end=1984
+  _globals['_TELEMETRYBATCH']._serialized_start=1986
+  _globals['_TELEMETRYBATCH']._serialized_end=2109
+  _globals['_CONNECTRESPONSE']._serialized_start=2112
+  _globals['_CONNECTRESPONSE']._serialized_end=2444
+  _globals['_ASSIGNMENT']._serialized_start=2447
+  _globals['_ASSIGNMENT']._serialized_end=2649
+  _globals['_ACKNOWLEDGEMENT']._serialized_start=2651
+  _globals['_ACKNOWLEDGEMENT']._serialized_end=2686
+  _globals['_TELEMETRYACKNOWLEDGEMENT']._serialized_start=2688
+  _globals['_TELEMETRYACKNOWLEDGEMENT']._serialized_end=2758
+  _globals['_DRAIN']._serialized_start=2760
+  _globals['_DRAIN']._serialized_end=2783
+  _globals['_RETRY']._serialized_start=2785
+  _globals['_RETRY']._serialized_end=2792
+  _globals['_WORKERGATEWAYSERVICE']._serialized_start=2795
+  _globals['_WORKERGATEWAYSERVICE']._serialized_end=2924
 # @@protoc_insertion_point(module_scope)

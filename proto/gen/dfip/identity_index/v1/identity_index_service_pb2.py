@@ -28,7 +28,7 @@ from dfip.options.v1 import policy_pb2 as dfip_dot_options_dot_v1_dot_policy__pb
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3dfip/identity_index/v1/identity_index_service.proto\x12\x16\x64\x66ip.identity_index.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&dfip/identity_index/v1/embedding.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\"Q\n\x13\x41nalyzeFacesRequest\x12\x1b\n\x05image\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x05\x12\x1d\n\x0bmin_face_px\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x80 \"\xd2\x01\n\x0c\x41nalyzedFace\x12\x30\n\x03\x62ox\x18\x01 \x01(\x0b\x32#.dfip.identity_index.v1.BoundingBox\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x34\n\x07quality\x18\x03 \x01(\x0b\x32#.dfip.identity_index.v1.FaceQuality\x12\x39\n\tembedding\x18\x04 \x01(\x0b\x32&.dfip.identity_index.v1.EmbeddingBatch\x12\x10\n\x08portrait\x18\x05 \x01(\x0c\"\x9f\x01\n\x14\x41nalyzeFacesResponse\x12\x33\n\x05\x66\x61\x63\x65s\x18\x01 \x03(\x0b\x32$.dfip.identity_index.v1.AnalyzedFace\x12\x0f\n\x07pack_id\x18\x02 \x01(\t\x12\x17\n\x0fmatch_threshold\x18\x03 \x01(\x02\x12\x18\n\x10review_threshold\x18\x04 \x01(\x02\x12\x0e\n\x06margin\x18\x05 \x01(\x02\"y\n\rSearchRequest\x12>\n\x06probes\x18\x01 \x01(\x0b\x32&.dfip.identity_index.v1.EmbeddingBatchB\x06\xbaH\x03\xc8\x01\x01\x12\x12\n\x01k\x18\x02 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x04\"E\n\x0cSearchResult\x12\x35\n\ncandidates\x18\x01 \x03(\x0b\x32!.dfip.identity_index.v1.Candidate\"Y\n\x0eSearchResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.dfip.identity_index.v1.SearchResult\x12\x10\n\x08revision\x18\x02 \x01(\x04\"h\n\x0fIdentifyRequest\x12\x16\n\x0erequest_number\x18\x01 \x01(\x04\x12=\n\x06search\x18\x02 \x01(\x0b\x32%.dfip.identity_index.v1.SearchRequestB\x06\xbaH\x03\xc8\x01\x01\"b\n\x10IdentifyResponse\x12\x16\n\x0erequest_number\x18\x01 \x01(\x04\x12\x36\n\x06search\x18\x02 \x01(\x0b\x32&.dfip.identity_index.v1.SearchResponse\"\x17\n\x15GetIndexStatusRequest\"m\n\x16GetIndexStatusResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x31\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32#.dfip.identity_index.v1.IndexStatus\"\x9a\x01\n\x0bIndexStatus\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x61\x63\x65s\x18\x02 \x01(\r\x12\x0f\n\x07persons\x18\x03 \x01(\r\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65lerator\x18\x06 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x01\x12\r\n\x05ready\x18\x08 \x01(\x08\x32\x90\x04\n\x14IdentityIndexService\x12y\n\x0c\x41nalyzeFaces\x12+.dfip.identity_index.v1.AnalyzeFacesRequest\x1a,.dfip.identity_index.v1.AnalyzeFacesResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x04\x10\x01\x18\x01\x12h\n\x06Search\x12%.dfip.identity_index.v1.SearchRequest\x1a&.dfip.identity_index.v1.SearchResponse\"\x0f\x90\x02\x01\xaa\xbb\x18\x08\n\x02\x04\x06\x10\x01\x18\x01\x12q\n\x08Identify\x12\'.dfip.identity_index.v1.IdentifyRequest\x1a(.dfip.identity_index.v1.IdentifyResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x06\x10\x01\x18\x01(\x01\x30\x01\x12\x9f\x01\n\x0eGetIndexStatus\x12-.dfip.identity_index.v1.GetIndexStatusRequest\x1a..dfip.identity_index.v1.GetIndexStatusResponse\".\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x02\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/identity-index/statusb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3dfip/identity_index/v1/identity_index_service.proto\x12\x16\x64\x66ip.identity_index.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&dfip/identity_index/v1/embedding.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\"Q\n\x13\x41nalyzeFacesRequest\x12\x1b\n\x05image\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x05\x12\x1d\n\x0bmin_face_px\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x80 \"\xd2\x01\n\x0c\x41nalyzedFace\x12\x30\n\x03\x62ox\x18\x01 \x01(\x0b\x32#.dfip.identity_index.v1.BoundingBox\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x34\n\x07quality\x18\x03 \x01(\x0b\x32#.dfip.identity_index.v1.FaceQuality\x12\x39\n\tembedding\x18\x04 \x01(\x0b\x32&.dfip.identity_index.v1.EmbeddingBatch\x12\x10\n\x08portrait\x18\x05 \x01(\x0c\"\x9f\x01\n\x14\x41nalyzeFacesResponse\x12\x33\n\x05\x66\x61\x63\x65s\x18\x01 \x03(\x0b\x32$.dfip.identity_index.v1.AnalyzedFace\x12\x0f\n\x07pack_id\x18\x02 \x01(\t\x12\x17\n\x0fmatch_threshold\x18\x03 \x01(\x02\x12\x18\n\x10review_threshold\x18\x04 \x01(\x02\x12\x0e\n\x06margin\x18\x05 \x01(\x02\"\x8a\x01\n\rSearchRequest\x12>\n\x06probes\x18\x01 \x01(\x0b\x32&.dfip.identity_index.v1.EmbeddingBatchB\x06\xbaH\x03\xc8\x01\x01\x12\x12\n\x01k\x18\x02 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\x12%\n\x0cmin_revision\x18\x03 \x01(\x04\x42\x0f\xbaH\x0c\x32\n\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f\"E\n\x0cSearchResult\x12\x35\n\ncandidates\x18\x01 \x03(\x0b\x32!.dfip.identity_index.v1.Candidate\"Y\n\x0eSearchResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.dfip.identity_index.v1.SearchResult\x12\x10\n\x08revision\x18\x02 \x01(\x04\"y\n\x0fIdentifyRequest\x12\'\n\x0erequest_number\x18\x01 \x01(\x04\x42\x0f\xbaH\x0c\x32\n\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12=\n\x06search\x18\x02 \x01(\x0b\x32%.dfip.identity_index.v1.SearchRequestB\x06\xbaH\x03\xc8\x01\x01\"b\n\x10IdentifyResponse\x12\x16\n\x0erequest_number\x18\x01 \x01(\x04\x12\x36\n\x06search\x18\x02 \x01(\x0b\x32&.dfip.identity_index.v1.SearchResponse\"\x17\n\x15GetIndexStatusRequest\"m\n\x16GetIndexStatusResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x31\n\x04\x64\x61ta\x18\x03 \x01(\x0b\x32#.dfip.identity_index.v1.IndexStatus\"\x9a\x01\n\x0bIndexStatus\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\r\n\x05\x66\x61\x63\x65s\x18\x02 \x01(\r\x12\x0f\n\x07persons\x18\x03 \x01(\r\x12\x10\n\x08revision\x18\x04 \x01(\x04\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65lerator\x18\x06 \x01(\t\x12\x14\n\x0cmemory_bytes\x18\x07 \x01(\x01\x12\r\n\x05ready\x18\x08 \x01(\x08\x32\x90\x04\n\x14IdentityIndexService\x12y\n\x0c\x41nalyzeFaces\x12+.dfip.identity_index.v1.AnalyzeFacesRequest\x1a,.dfip.identity_index.v1.AnalyzeFacesResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x04\x10\x01\x18\x01\x12h\n\x06Search\x12%.dfip.identity_index.v1.SearchRequest\x1a&.dfip.identity_index.v1.SearchResponse\"\x0f\x90\x02\x01\xaa\xbb\x18\x08\n\x02\x04\x06\x10\x01\x18\x01\x12q\n\x08Identify\x12\'.dfip.identity_index.v1.IdentifyRequest\x1a(.dfip.identity_index.v1.IdentifyResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x06\x10\x01\x18\x01(\x01\x30\x01\x12\x9f\x01\n\x0eGetIndexStatus\x12-.dfip.identity_index.v1.GetIndexStatusRequest\x1a..dfip.identity_index.v1.GetIndexStatusResponse\".\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x02\x18\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/identity-index/statusb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['probes']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SEARCHREQUEST'].fields_by_name['k']._loaded_options = None
   _globals['_SEARCHREQUEST'].fields_by_name['k']._serialized_options = b'\272H\004*\002\030d'
+  _globals['_SEARCHREQUEST'].fields_by_name['min_revision']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['min_revision']._serialized_options = b'\272H\0142\n\030\377\377\377\377\377\377\377\377\177'
+  _globals['_IDENTIFYREQUEST'].fields_by_name['request_number']._loaded_options = None
+  _globals['_IDENTIFYREQUEST'].fields_by_name['request_number']._serialized_options = b'\272H\0142\n\030\377\377\377\377\377\377\377\377\177'
   _globals['_IDENTIFYREQUEST'].fields_by_name['search']._loaded_options = None
   _globals['_IDENTIFYREQUEST'].fields_by_name['search']._serialized_options = b'\272H\003\310\001\001'
   _globals['_IDENTITYINDEXSERVICE'].methods_by_name['AnalyzeFaces']._loaded_options = None
@@ -59,22 +63,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANALYZEDFACE']._serialized_end=502
   _globals['_ANALYZEFACESRESPONSE']._serialized_start=505
   _globals['_ANALYZEFACESRESPONSE']._serialized_end=664
-  _globals['_SEARCHREQUEST']._serialized_start=666
-  _globals['_SEARCHREQUEST']._serialized_end=787
-  _globals['_SEARCHRESULT']._serialized_start=789
-  _globals['_SEARCHRESULT']._serialized_end=858
-  _globals['_SEARCHRESPONSE']._serialized_start=860
-  _globals['_SEARCHRESPONSE']._serialized_end=949
-  _globals['_IDENTIFYREQUEST']._serialized_start=951
-  _globals['_IDENTIFYREQUEST']._serialized_end=1055
-  _globals['_IDENTIFYRESPONSE']._serialized_start=1057
-  _globals['_IDENTIFYRESPONSE']._serialized_end=1155
-  _globals['_GETINDEXSTATUSREQUEST']._serialized_start=1157
-  _globals['_GETINDEXSTATUSREQUEST']._serialized_end=1180
-  _globals['_GETINDEXSTATUSRESPONSE']._serialized_start=1182
-  _globals['_GETINDEXSTATUSRESPONSE']._serialized_end=1291
-  _globals['_INDEXSTATUS']._serialized_start=1294
-  _globals['_INDEXSTATUS']._serialized_end=1448
-  _globals['_IDENTITYINDEXSERVICE']._serialized_start=1451
-  _globals['_IDENTITYINDEXSERVICE']._serialized_end=1979
+  _globals['_SEARCHREQUEST']._serialized_start=667
+  _globals['_SEARCHREQUEST']._serialized_end=805
+  _globals['_SEARCHRESULT']._serialized_start=807
+  _globals['_SEARCHRESULT']._serialized_end=876
+  _globals['_SEARCHRESPONSE']._serialized_start=878
+  _globals['_SEARCHRESPONSE']._serialized_end=967
+  _globals['_IDENTIFYREQUEST']._serialized_start=969
+  _globals['_IDENTIFYREQUEST']._serialized_end=1090
+  _globals['_IDENTIFYRESPONSE']._serialized_start=1092
+  _globals['_IDENTIFYRESPONSE']._serialized_end=1190
+  _globals['_GETINDEXSTATUSREQUEST']._serialized_start=1192
+  _globals['_GETINDEXSTATUSREQUEST']._serialized_end=1215
+  _globals['_GETINDEXSTATUSRESPONSE']._serialized_start=1217
+  _globals['_GETINDEXSTATUSRESPONSE']._serialized_end=1326
+  _globals['_INDEXSTATUS']._serialized_start=1329
+  _globals['_INDEXSTATUS']._serialized_end=1483
+  _globals['_IDENTITYINDEXSERVICE']._serialized_start=1486
+  _globals['_IDENTITYINDEXSERVICE']._serialized_end=2014
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Iterable as _Iterable
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -41,13 +41,23 @@ POLICY_FIELD_NUMBER: _ClassVar[int]
 policy: _descriptor.FieldDescriptor
 
 class MethodPolicy(_message.Message):
-    __slots__ = ("roles", "grpc_only", "audit", "camera_scoped")
+    __slots__ = ("roles", "grpc_only", "audit", "camera_scoped", "ticket")
     ROLES_FIELD_NUMBER: _ClassVar[int]
     GRPC_ONLY_FIELD_NUMBER: _ClassVar[int]
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     CAMERA_SCOPED_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
     roles: _containers.RepeatedScalarFieldContainer[Role]
     grpc_only: bool
     audit: Audit
     camera_scoped: bool
-    def __init__(self, roles: _Optional[_Iterable[_Union[Role, str]]] = ..., grpc_only: _Optional[bool] = ..., audit: _Optional[_Union[Audit, str]] = ..., camera_scoped: _Optional[bool] = ...) -> None: ...
+    ticket: TicketUse
+    def __init__(self, roles: _Optional[_Iterable[_Union[Role, str]]] = ..., grpc_only: _Optional[bool] = ..., audit: _Optional[_Union[Audit, str]] = ..., camera_scoped: _Optional[bool] = ..., ticket: _Optional[_Union[TicketUse, _Mapping]] = ...) -> None: ...
+
+class TicketUse(_message.Message):
+    __slots__ = ("purpose", "object")
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_FIELD_NUMBER: _ClassVar[int]
+    purpose: str
+    object: str
+    def __init__(self, purpose: _Optional[str] = ..., object: _Optional[str] = ...) -> None: ...
