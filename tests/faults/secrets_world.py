@@ -187,12 +187,12 @@ class World:
 
     async def execute(self, statement: str, **values: Any) -> Any:
         """Do something to the database behind the site's back."""
-        async with self.site.control_plane.database.write() as tx:
+        async with self.site.control_plane.parts.database.write() as tx:
             return await tx.session.execute(text(statement), values)
 
     async def value(self, statement: str, **values: Any) -> Any:
         """Read one value of the database."""
-        async with self.site.control_plane.database.read() as session:
+        async with self.site.control_plane.parts.database.read() as session:
             return await session.scalar(text(statement), values)
 
     # ---- what must hold
@@ -211,8 +211,8 @@ class World:
 
     async def hear_all_events(self) -> None:
         """Listen to the whole feed from its beginning."""
-        feed = self.site.control_plane.feed
-        async with self.site.control_plane.database.read() as session:
+        feed = self.site.control_plane.parts.feed
+        async with self.site.control_plane.parts.database.read() as session:
             head = await feed.head(session)
         beginning = type(head)(feed_id=head.feed_id, sequence=0).encode()
         last = await self.running.people.person(f"last {new_id()}")
