@@ -71,7 +71,7 @@ from service_runtime.clock import Clock
 from service_runtime.server import Binding
 
 # whose RPCs may take tickets
-_SHOWING = tuple(
+SHOWING = tuple(
     service
     for module in (event_service_pb2, sighting_service_pb2, manager_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
@@ -185,7 +185,7 @@ def bindings(parts: Parts, settings: Settings, clock: Clock) -> Sequence[Binding
                 bootstrap=parts.tokens,
                 clock=clock,
                 signing=parts.signing_keys,
-                tickets=MediaTickets(parts.database, parts.issuer, _SHOWING),
+                tickets=MediaTickets(parts.database, parts.issuer, SHOWING),
             ),
         ),
         Binding.of(
