@@ -262,7 +262,7 @@ async def bombs_of_http2(world: World) -> None:
         async with raw.connections(*world.where, 1) as ((_, writer),):
             writer.write(start + bomb)
             # the edge hangs up on most of them; the others must not feel any
-            await world.others_go_on(4)
+            await world.others_go_on(2)
         world.figures["bombs"] += 1
 
 

@@ -33,7 +33,7 @@ SMUGGLED = "smuggled"
 OTHERS, OTHERS_OF_TESTS = 4, 2
 ANSWERED_WITHIN_S = 10.0
 _PAUSE_S = 0.005
-_PAUSE_OF_TESTS_S = 0.03
+_PAUSE_OF_TESTS_S = 0.1
 _INSIDES = ("Traceback", 'File "/', "sqlalchemy", "sqlite3", "asyncpg", "grpc._cython", "upstream")
 
 
@@ -94,7 +94,7 @@ class World:
         for word in _INSIDES:
             assert word not in text, f"{asked}: {text[:300]}"
 
-    async def others_go_on(self, answers: int = 5) -> None:
+    async def others_go_on(self, answers: int = 3) -> None:
         """Wait until the others have got more answers, each of them right."""
         before = len(self.others_s)
         async with asyncio.timeout(ANSWERED_WITHIN_S):
@@ -189,8 +189,8 @@ async def running_world(
             asyncio.create_task(world.others()) for _ in range(world.many(OTHERS_OF_TESTS, OTHERS))
         ]
         try:
-            for _ in range(world.many(1, 100)):
-                await world.others_go_on(20)
+            for _ in range(world.many(1, 200)):
+                await world.others_go_on(10)
             world.quiet_s, world.others_s = world.others_s, []
             yield world
         finally:
