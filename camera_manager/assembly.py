@@ -40,6 +40,7 @@ async def run(lifecycle: Lifecycle) -> None:
     """Run the manager until the lifecycle ends."""
     settings = load_settings(ManagerSettings)
     clock = SystemClock()
+    transport = settings.transport()
     token = FileToken(settings.token_file)
     runtime = ProcessRuntime(
         command=WORKER_COMMAND,
@@ -51,7 +52,9 @@ async def run(lifecycle: Lifecycle) -> None:
         clock=clock,
         log_max_bytes=settings.worker_log_max_bytes,
     )
-    channel = open_channel(settings.control_plane_target, token=token)
+    channel = open_channel(
+        settings.control_plane_target, token=token, transport=transport, peer="control_plane"
+    )
     lifecycle.stack.push_async_callback(channel.close)
     stub = control_plane_service_pb2_grpc.ControlPlaneServiceStub(channel)
 
@@ -95,6 +98,8 @@ async def run(lifecycle: Lifecycle) -> None:
     )
     server = Server(
         room="camera_manager",
+        transport=transport,
+        peers=("edge",),
         listen=settings.listen,
         bindings=[
             Binding.of(

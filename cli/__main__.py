@@ -16,6 +16,7 @@ from cli.commands import (
     audit,
     backup,
     camera,
+    certs,
     keys,
     person,
     retention,
@@ -67,6 +68,7 @@ app.add_typer(retention.app, name="retention")
 app.add_typer(backup.app, name="backup")
 app.add_typer(audit.app, name="audit")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(certs.app, name="certs")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

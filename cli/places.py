@@ -29,3 +29,8 @@ def cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
     if shared := environ.get("XDG_CACHE_HOME"):
         return Path(shared) / "dfip"
     return Path.home() / ".cache" / "dfip"
+
+
+def certificates_dir(data_dir: Path) -> Path:
+    """Return where `dfip certs` keeps the certificates of a site."""
+    return data_dir / "certs"

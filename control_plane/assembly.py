@@ -50,6 +50,8 @@ class ControlPlane:
         self._parts = Parts(settings, clock)
         self._server = Server(
             room=ROOM,
+            transport=self._parts.transport,
+            peers=("camera_manager", "edge", "identity_index", "vision_worker"),
             listen=settings.listen,
             bindings=bindings(self._parts, settings, clock),
             verifier=TokenVerifier(

@@ -88,9 +88,12 @@ class Parts:
         self.resolver = SystemResolver()
         self.webhooks = WebhookStore(self.database, WebhookSeals(self.vault))
         self.fan_out = FanOut(self.database, clock, self.webhooks.changed)
+        self.transport = settings.transport()
         self.index = open_channel(
             settings.index_target,
             token=FileToken(settings.tokens_dir / OWN_TOKEN_FILE),
+            transport=self.transport,
+            peer="identity_index",
             max_message_bytes=PICTURE_MAX_MESSAGE_BYTES,
         )
         self.policy = RetentionPolicyStore(self.database, Days.of(settings))

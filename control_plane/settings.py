@@ -5,10 +5,11 @@ from pathlib import Path
 
 from service_runtime.identity_provider import IdentityProviderSettings
 from service_runtime.secret import Secret
+from service_runtime.transport import TransportSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(IdentityProviderSettings):
+class Settings(IdentityProviderSettings, TransportSettings):
     """Settings of a control plane.
 
     Attributes:

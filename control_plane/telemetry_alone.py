@@ -35,6 +35,7 @@ from service_runtime.lifecycle import Lifecycle, StartError
 from service_runtime.secret import Secret
 from service_runtime.server import Binding, Server
 from service_runtime.settings import SettingsError
+from service_runtime.transport import TransportSettings
 
 TOPIC = "telemetry"
 # the room whose contract it serves
@@ -42,7 +43,7 @@ _ROOM = "control_plane"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TelemetrySettings(IdentityProviderSettings):
+class TelemetrySettings(IdentityProviderSettings, TransportSettings):
     """Settings of a telemetry service.
 
     Attributes:
@@ -84,6 +85,8 @@ class TelemetryAlone:
         )
         self._server = Server(
             room=_ROOM,
+            transport=settings.transport(),
+            peers=("edge",),
             listen=settings.listen,
             bindings=[Binding.of(telemetry_service_pb2, telemetry_service_pb2_grpc, servicer)],
             verifier=TokenVerifier(

@@ -45,6 +45,7 @@ async def serve(lifecycle: Lifecycle) -> None:
     pack = _prepared_pack(settings.pack)
     space = EmbeddingSpace(pack_id=pack.pack_id, dimension=pack.dimension)
     clock = SystemClock()
+    transport = settings.transport()
     stack = lifecycle.stack
 
     search_loop = SearchLoop(dimension=pack.dimension, threads=settings.search_threads, clock=clock)
@@ -54,7 +55,12 @@ async def serve(lifecycle: Lifecycle) -> None:
     )
     stack.callback(photographs.close)
     channel = await stack.enter_async_context(
-        open_channel(settings.control_plane_target, token=FileToken(settings.token_file))
+        open_channel(
+            settings.control_plane_target,
+            token=FileToken(settings.token_file),
+            transport=transport,
+            peer="control_plane",
+        )
     )
     feed = GalleryFeed(
         stub=person_service_pb2_grpc.PersonServiceStub(channel),
@@ -65,6 +71,8 @@ async def serve(lifecycle: Lifecycle) -> None:
     )
     server = Server(
         room=ROOM,
+        transport=transport,
+        peers=("control_plane", "edge", "vision_worker"),
         listen=settings.listen,
         bindings=[
             Binding(

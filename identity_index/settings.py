@@ -5,10 +5,11 @@ from pathlib import Path
 
 from service_runtime.identity_provider import IdentityProviderSettings
 from service_runtime.settings import SettingsError
+from service_runtime.transport import TransportSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(IdentityProviderSettings):
+class Settings(IdentityProviderSettings, TransportSettings):
     """Settings of the service; field ``listen`` comes from ``DFIP_LISTEN``, and so on.
 
     Attributes:

@@ -20,7 +20,9 @@ from service_runtime.limits import (
     KEEPALIVE_MS,
     KEEPALIVE_TIMEOUT_MS,
 )
+from service_runtime.rolling_channel import RollingChannel
 from service_runtime.secret import Secret
+from service_runtime.transport import Transport, service_name
 
 DEFAULT_DEADLINE_S = 10.0
 _CONTRACT_PREFIX = "dfip."
@@ -71,6 +73,8 @@ def open_channel(
     token: TokenSource | None = None,
     deadline_s: float = DEFAULT_DEADLINE_S,
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    transport: Transport | None = None,
+    peer: str = "",
 ) -> "MeshChannel":
     """Open a channel; nothing is sent before the first call.
 
@@ -79,6 +83,11 @@ def open_channel(
         token: Sent as bearer token with every call.
         deadline_s: For unary calls that set none.
         max_message_bytes: Largest message either way.
+        transport: What protects it on a network; without, that is not asked.
+        peer: Room of the service that must answer, as its certificate says.
+
+    Raises:
+        SettingsError: The target is across a network, and nothing would protect the token.
     """
     options = [
         ("grpc.max_receive_message_length", max_message_bytes),
@@ -96,7 +105,23 @@ def open_channel(
     if target.startswith("unix:"):
         # otherwise the authority is the socket's path, which strict peers refuse
         options.append(("grpc.default_authority", "localhost"))
-    return MeshChannel(grpc.aio.insecure_channel(target, options=options), token, deadline_s)
+    return MeshChannel(_dialled(target, options, transport, peer), token, deadline_s)
+
+
+def _dialled(
+    target: str, options: list[Any], transport: Transport | None, peer: str
+) -> RollingChannel | grpc.aio.Channel:
+    credentials = None if transport is None else transport.channel_credentials(target)
+    if transport is None or transport.tls is None or credentials is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    # the certificate must name the service that is wanted, wherever it runs
+    options.append(("grpc.ssl_target_name_override", service_name(peer)))
+
+    def dial() -> grpc.aio.Channel:
+        fresh = transport.channel_credentials(target)
+        return grpc.aio.secure_channel(target, fresh, options=options)
+
+    return RollingChannel(transport.tls, dial)
 
 
 class MeshChannel(grpc.aio.Channel):

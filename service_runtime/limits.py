@@ -10,6 +10,9 @@ PICTURE_MAX_MESSAGE_BYTES: Final = 12 * 1024 * 1024
 KEEPALIVE_MS: Final = 20_000
 KEEPALIVE_TIMEOUT_MS: Final = 10_000
 
+HANDSHAKE_MS: Final = 10_000
+"""What a client has to show who it is; one that says nothing holds a connection for no longer."""
+
 CONNECTION_AGE_MS: Final = 3_600_000
 """After this a client is asked to connect again, so that it meets new certificates and replicas."""
 

@@ -5,7 +5,7 @@ chain. It does not start when a contract leaves open who may call one of its RPC
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -20,17 +20,21 @@ from service_runtime.authentication import TokenVerifier
 from service_runtime.clock import Clock
 from service_runtime.interceptors.chain import InterceptorChain
 from service_runtime.interceptors.patience import Patience
+from service_runtime.interceptors.peers import PeerCheck
 from service_runtime.interceptors.quota import CallQuota
 from service_runtime.interceptors.standing import StandingWatch
 from service_runtime.limits import (
     CONNECTION_AGE_GRACE_MS,
     CONNECTION_AGE_MS,
     DEFAULT_MAX_MESSAGE_BYTES,
+    HANDSHAKE_MS,
     KEEPALIVE_MS,
     KEEPALIVE_TIMEOUT_MS,
 )
 from service_runtime.method_policy import read_rules
+from service_runtime.transport import Transport
 
+_UNPROTECTED = Transport()
 # Bit 0, identity alone: unpacking a bomb costs a second of CPU before any token counts.
 _NO_COMPRESSION = 1
 
@@ -68,6 +72,8 @@ class Server:
         reflected: Full names of further services that reflection shall name (at the edge).
         max_concurrent_rpcs: Calls at once; one more is refused with RESOURCE_EXHAUSTED.
         max_message_bytes: Largest message that it takes.
+        transport: What protects it on a network; without, it listens on this machine alone.
+        peers: Rooms whose certificates may connect where it speaks TLS; the edge is one.
         trail: Where calls leave their traces; the log where nothing better is known.
     """
 
@@ -84,6 +90,8 @@ class Server:
         max_concurrent_rpcs: int = 1000,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         trail: AuditTrail | None = None,
+        transport: Transport = _UNPROTECTED,
+        peers: Collection[str] = (),
     ) -> None:
         self._room = room
         self._listen = listen
@@ -94,6 +102,8 @@ class Server:
         self._reflected = tuple(reflected)
         self._max_concurrent_rpcs = max_concurrent_rpcs
         self._max_message_bytes = max_message_bytes
+        self._transport = transport
+        self._peers = tuple(peers)
         self._trail: AuditTrail = trail or LoggedTrail()
         self._standing = StandingWatch(verifier)
         self._watching: asyncio.Task[None] | None = None
@@ -112,8 +122,10 @@ class Server:
         Raises:
             MethodPolicyMissing: A contract leaves open who may call an RPC, or its trace.
             ListenError: The address cannot be used.
+            SettingsError: It is open to a network, and nothing protects what is said.
         """
         rules = read_rules(binding.descriptor for binding in self._bindings)
+        credentials = self._transport.server_credentials(self._listen)
         server = grpc.aio.server(
             interceptors=[
                 InterceptorChain(
@@ -124,6 +136,7 @@ class Server:
                     trail=self._trail,
                     standing=self._standing,
                     patience=Patience(self._clock),
+                    peers=None if credentials is None else PeerCheck(self._peers),
                 )
             ],
             options=self._options(),
@@ -136,7 +149,7 @@ class Server:
             own = [binding.descriptor.full_name for binding in self._bindings]
             names = [*own, *self._reflected, health.SERVICE_NAME, reflection.SERVICE_NAME]
             reflection.enable_server_reflection(sorted(set(names)), server)
-        self._address = self._bind(server)
+        self._address = self._bind(server, credentials)
         await self.set_serving(serving=False)
         await server.start()
         self._server = server
@@ -160,9 +173,12 @@ class Server:
             await asyncio.gather(self._watching, return_exceptions=True)
             self._watching = None
 
-    def _bind(self, server: Any) -> str:  # noqa: ANN401 grpc carries no types
+    def _bind(self, server: Any, credentials: Any) -> str:  # noqa: ANN401 grpc carries no types
         try:
-            port = server.add_insecure_port(self._listen)
+            if credentials is None:
+                port = server.add_insecure_port(self._listen)
+            else:
+                port = server.add_secure_port(self._listen, credentials)
         except RuntimeError:
             port = 0
         if not port:
@@ -184,6 +200,7 @@ class Server:
             ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_ping_strikes", 2),
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
             ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
             ("grpc.max_connection_age_grace_ms", CONNECTION_AGE_GRACE_MS),
             ("grpc.so_reuseport", 0),  # two services on one port would share its calls silently

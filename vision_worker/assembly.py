@@ -36,15 +36,18 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     """Run a worker until it is drained, superseded or told to stop."""
     settings = load_settings(WorkerSettings)
     clock = SystemClock()
+    transport = settings.transport()
     token = FileToken(settings.token_file)
     verifier = TokenVerifier(settings.jwks_file, clock)
     epoch = _epoch_of(token, verifier)
     spool = ReportSpool()
     index = await lifecycle.stack.enter_async_context(
-        open_channel(settings.index_target, token=token)
+        open_channel(settings.index_target, token=token, transport=transport, peer="identity_index")
     )
     control_plane = await lifecycle.stack.enter_async_context(
-        open_channel(settings.control_plane_target, token=token)
+        open_channel(
+            settings.control_plane_target, token=token, transport=transport, peer="control_plane"
+        )
     )
     watch = CameraWatch(
         camera_id=settings.camera_id,
@@ -70,6 +73,8 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     )
     server = Server(
         room="vision_worker",
+        transport=transport,
+        peers=("camera_manager",),
         listen=settings.listen,
         bindings=[
             Binding(

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_runtime.transport import TransportSettings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSettings:
+class WorkerSettings(TransportSettings):
     """Settings of one worker.
 
     Attributes:

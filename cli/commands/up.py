@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, DataDir, HttpPort, OutputForm
+from cli.options import FLAG, AsJson, DataDir, HttpPort, OutputForm
 from cli.places import DEFAULT_PORT, default_data_dir
 
 
@@ -31,6 +31,15 @@ def up(
             "--telemetry-apart", help="Run telemetry as a process of its own (PostgreSQL only)."
         ),
     ] = False,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls",
+            metavar=FLAG,
+            help="Have the services speak TLS both ways over ports of this machine; certificates "
+            "are made below the data folder, and renewed at a start.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     form: OutputForm = None,
 ) -> None:
@@ -47,6 +56,7 @@ def up(
             media_root=media_root,
             pack_id=pack,
             telemetry_apart=telemetry_apart,
+            tls=tls,
         ),
         Output(as_json=as_json, form=form),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from cli.client.access import Access, find_access
 from cli.doctor.findings import Finding
 from cli.doctor.machine import (
+    check_certificates,
     check_clock,
     check_data_dir,
     check_disk,
@@ -23,7 +24,7 @@ from cli.doctor.programs import (
 from cli.doctor.site import check_keys, check_site
 from cli.failures import CommandFailed
 from cli.output import Column, Output
-from cli.places import ADMIN_TOKEN
+from cli.places import ADMIN_TOKEN, certificates_dir
 from cli.supervisor.health import is_healthy
 from cli.supervisor.site import runtime_dir_of
 
@@ -91,6 +92,7 @@ async def findings_of(patient: Patient) -> list[Finding]:
         check_disk(data_dir),
         check_clock(data_dir, now),
         check_data_dir(data_dir),
+        check_certificates(certificates_dir(data_dir), now),
         check_token_file(patient.token_file or data_dir / ADMIN_TOKEN, now),
         database,
         envoy,

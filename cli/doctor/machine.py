@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cli.certificates.authority import CertificatesUnusable, standings
+from cli.certificates.upkeep import LATE, days_left, ending
 from cli.doctor.findings import Finding, fail, ok, warn
 from cli.failures import CommandFailed
 from cli.supervisor.site import listening_address
@@ -101,6 +103,21 @@ def check_token_file(token_file: Path, now: datetime) -> Finding:
             "Start `dfip up`, which renews it.",
         )
     return _closed_to_others("token file", token_file, found)
+
+
+def check_certificates(folder: Path, now: datetime) -> Finding:
+    """Tell whether the certificates of services on a network hold, those that are here."""
+    try:
+        here = [each for each in standings(folder) if each.expires_at is not None]
+    except CertificatesUnusable:
+        return ok("certificates", "none are here; services on this machine need none")
+    renew = "`dfip certs renew` makes new ones, which running services take over."
+    if ended := ending(here, timedelta(0), now=now):
+        return fail("certificates", f"ended: {', '.join(ended)}", renew)
+    soonest = min(days for each in here if (days := days_left(each, now=now)) is not None)
+    if late := ending(here, LATE, now=now):
+        return warn("certificates", f"{', '.join(late)} end within {soonest + 1} days", renew)
+    return ok("certificates", f"{len(here)} in {folder}, the first ends in {soonest} days")
 
 
 def token_part(token: str, number: int) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from cli.certificates.authority import tls_files
 from cli.failures import CommandFailed, ExitCode
 from cli.supervisor.child import ChildSpec
 from cli.supervisor.site import Site
@@ -17,8 +18,11 @@ from deploy.envoy.edge import EdgeSettings, envoy_command, write_edge
 from deploy.envoy.token_check import TokenIssuer
 from service_runtime.identity_provider import IdentityProviderSettings
 from service_runtime.settings import SettingsError, load_settings
+from service_runtime.transport import TlsFiles
 
 _CLIENT_VARIABLES = ("DFIP_TOKEN", "DFIP_TOKEN_FILE", "DFIP_SERVER", "DFIP_DATA_DIR", "DFIP_DEBUG")
+_OWN_TLS = "DFIP_TLS"
+_TLS_PREFIXES = ("DFIP_TLS_", "DFIP_WORKER_TLS_")
 _DATABASE_VARIABLE = "DFIP_DATABASE_URL"
 _FOLDER_VARIABLES = {
     "DFIP_CACHE_DIR",
@@ -45,29 +49,34 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
             " leave --telemetry-apart out.",
             code=ExitCode.USAGE,
         )
-    control_plane = _target(site, "control_plane")
-    index = _target(site, "identity_index")
+    control_plane = site.target("control_plane")
+    index = site.target("identity_index")
     edge = _write_edge(site, environ)
     inherited = inherited_environment(environ) | {"DFIP_JWKS_FILE": str(site.jwks_file)}
 
     def room(name: str, token: str, **settings: str) -> dict[str, str]:
-        return inherited | {
-            "DFIP_LISTEN": _target(site, name),
-            "DFIP_TOKEN_FILE": str(site.runtime_dir / "tokens" / f"{token}.token"),
-            "DFIP_PACK": site.pack_id,
-            "DFIP_MEDIA_ROOT": str(site.media_root),
-            "DFIP_REFLECTION": "1",
-            **settings,
-        }
+        return (
+            inherited
+            | _tls_of(site, name)
+            | {
+                "DFIP_LISTEN": site.target(name),
+                "DFIP_TOKEN_FILE": str(site.runtime_dir / "tokens" / f"{token}.token"),
+                "DFIP_PACK": site.pack_id,
+                "DFIP_MEDIA_ROOT": str(site.media_root),
+                "DFIP_REFLECTION": "1",
+                **settings,
+            }
+        )
 
     telemetry = ChildSpec(
         name="telemetry",
         command=(*_python("control_plane"), "--only", "telemetry"),
         environment=inherited
         | _of_the_database(environ)
-        | {"DFIP_LISTEN": _target(site, "telemetry")},
+        | _tls_of(site, "control_plane")
+        | {"DFIP_LISTEN": site.target("telemetry")},
         # the control plane migrates the database before it listens
-        start_when=lambda: listens(site.socket_path("control_plane")),
+        start_when=lambda: listens(control_plane),
     )
     return [
         ChildSpec(
@@ -106,9 +115,11 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
                 DFIP_CONTROL_PLANE_TARGET=control_plane,
                 DFIP_INDEX_TARGET=index,
                 DFIP_WORKERS_DIR=str(site.workers_dir),
+                DFIP_SOCKETS_DIR=str(site.runtime_dir),
+                **_tls_of(site, "vision_worker", "DFIP_WORKER_TLS"),
             ),
             stop_s=_MANAGER_STOP_S,
-            start_when=lambda: listens(site.socket_path("control_plane")),
+            start_when=lambda: listens(control_plane),
         ),
     ]
 
@@ -116,11 +127,16 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what every service gets of this process's environment.
 
-    Without what is for the client commands and the database's address; with folders that mean the
+    Without what is for the client commands, the database's address and certificates of somebody
+    else; with folders that mean the
     same from any folder, and with a Python that imports nothing from the one it happens to run in.
     """
     kept = {*_CLIENT_VARIABLES, _DATABASE_VARIABLE}
-    passed_on = {name: value for name, value in environ.items() if name not in kept}
+    passed_on = {
+        name: value
+        for name, value in environ.items()
+        if name not in kept and not name.startswith(_TLS_PREFIXES)
+    }
     for name in _FOLDER_VARIABLES & passed_on.keys():
         folders = (Path(part) for part in passed_on[name].split(os.pathsep) if part)
         passed_on[name] = os.pathsep.join(str(folder.absolute()) for folder in folders)
@@ -136,11 +152,12 @@ def _write_edge(site: Site, environ: Mapping[str, str]) -> Path:
             EdgeSettings(
                 http_host=site.host,
                 http_port=site.http_port,
-                clusters={room: _target(site, room) for room in _ROOMS_BEHIND_THE_EDGE},
-                services={_TELEMETRY_SERVICE: _target(site, "telemetry")}
+                clusters={room: site.target(room) for room in _ROOMS_BEHIND_THE_EDGE},
+                services={_TELEMETRY_SERVICE: site.target("telemetry")}
                 if site.telemetry_apart
                 else {},
                 jwks_file=site.jwks_file,
+                tls=_tls_files(site, "edge"),
                 identity_provider=None
                 if provider is None
                 else TokenIssuer(
@@ -159,18 +176,31 @@ def _of_the_database(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in (_DATABASE_VARIABLE,) if name in environ}
 
 
-async def listens(socket_path: Path) -> bool:
-    """Tell whether a service accepts connections on its socket."""
+async def listens(target: str) -> bool:
+    """Tell whether a service accepts connections where it should listen."""
     try:
-        _, writer = await asyncio.open_unix_connection(socket_path)
+        if target.startswith("unix:"):
+            _, writer = await asyncio.open_unix_connection(target.removeprefix("unix:"))
+        else:
+            host, _, port = target.rpartition(":")
+            _, writer = await asyncio.open_connection(host, int(port))
     except OSError:
         return False
     writer.close()
     return True
 
 
-def _target(site: Site, room: str) -> str:
-    return f"unix:{site.socket_path(room)}"
+def _tls_files(site: Site, service: str) -> TlsFiles | None:
+    return None if site.tls is None else tls_files(site.tls.certificates_dir, service)
+
+
+def _tls_of(site: Site, service: str, prefix: str = _OWN_TLS) -> dict[str, str]:
+    """Return what a service is told of its certificate; nothing without TLS."""
+    files = _tls_files(site, service)
+    if files is None:
+        return {}
+    told = {f"{prefix}_CERT_FILE": str(files.cert_file), f"{prefix}_KEY_FILE": str(files.key_file)}
+    return told if prefix != _OWN_TLS else told | {f"{prefix}_CA_FILE": str(files.ca_file)}
 
 
 def _python(module: str) -> tuple[str, ...]:

@@ -13,14 +13,19 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cli.certificates.authority import CertificatesUnusable
+from cli.certificates.upkeep import keep_up
 from cli.failures import CommandFailed, ExitCode
-from cli.places import ADMIN_TOKEN
+from cli.places import ADMIN_TOKEN, certificates_dir
 
 _LOCK = "up.lock"
+_OWN_HOST = "127.0.0.1"
+_LISTENING = ("control_plane", "identity_index", "camera_manager", "telemetry")
 _LONGEST_RUNTIME_DIR = 60
 """A unix socket's path ends at 107 bytes (sun_path of Linux); names below it need 20 of them."""
 
@@ -33,6 +38,7 @@ class SiteWish:
         http_port: 0 asks for any free port.
         media_root: None means `media` in the data folder, which is made.
         telemetry_apart: run telemetry as a process of its own.
+        tls: have the services speak TLS over ports of this machine in place of sockets.
     """
 
     data_dir: Path
@@ -41,11 +47,20 @@ class SiteWish:
     media_root: Path | None
     pack_id: str
     telemetry_apart: bool = False
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsPlaces:
+    """Where services listen that speak TLS, and the folder with a folder of files for each."""
+
+    certificates_dir: Path
+    ports: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where everything of a running site is."""
+    """Where everything of a running site is; without `tls`, its services listen on sockets."""
 
     data_dir: Path
     runtime_dir: Path
@@ -54,6 +69,7 @@ class Site:
     http_port: int
     pack_id: str
     telemetry_apart: bool = False
+    tls: TlsPlaces | None = None
 
     @property
     def url(self) -> str:
@@ -91,9 +107,11 @@ class Site:
         """Return the file with the public keys that every token is checked with."""
         return self.runtime_dir / "jwks.json"
 
-    def socket_path(self, room: str) -> Path:
-        """Return where a room's service listens."""
-        return self.runtime_dir / f"{room}.sock"
+    def target(self, service: str) -> str:
+        """Return where a service listens: `unix:/path`, or `host:port` with TLS."""
+        if self.tls is None:
+            return f"unix:{self.runtime_dir / service}.sock"
+        return f"{_OWN_HOST}:{self.tls.ports[service]}"
 
 
 @contextmanager
@@ -118,9 +136,28 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
                 http_port=port,
                 pack_id=wish.pack_id,
                 telemetry_apart=wish.telemetry_apart,
+                tls=_tls_places(data_dir) if wish.tls else None,
             )
         finally:
             shutil.rmtree(runtime_dir, ignore_errors=True)
+
+
+def _tls_places(data_dir: Path) -> TlsPlaces:
+    """Have certificates that hold, and a free port for each service that listens."""
+    folder = certificates_dir(data_dir)
+    try:
+        keep_up(folder, now=datetime.now(UTC))
+    except CertificatesUnusable as error:
+        raise CommandFailed(str(error), code=ExitCode.CONFLICT) from None
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    with ExitStack() as held:  # all at once, so that no two get the same
+        ports = {}
+        for service in _LISTENING:
+            probe = held.enter_context(socket.socket())
+            probe.bind((_OWN_HOST, 0))
+            ports[service] = int(probe.getsockname()[1])
+    return TlsPlaces(certificates_dir=folder, ports=ports)
 
 
 def _usable_data_dir(path: Path) -> Path:

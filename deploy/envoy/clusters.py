@@ -6,14 +6,28 @@ is the only one: so a service that comes back at its address is reached with the
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from deploy.envoy.upstream_tls import transport_socket
 
 _BUFFER_LIMIT = 32 << 10
 
 
-def clusters(targets: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Describe one cluster a room; a target is `unix:/path` or `host:port`."""
-    return [_cluster(room, target) for room, target in sorted(targets.items())]
+def clusters(
+    targets: Mapping[str, str], secrets_folder: Path | None = None
+) -> list[dict[str, Any]]:
+    """Describe one cluster a room; a target is `unix:/path` or `host:port`.
+
+    With a folder of secrets, everything but unix sockets is spoken to over TLS.
+    """
+    found = []
+    for name, target in sorted(targets.items()):
+        cluster = _cluster(name, target)
+        if secrets_folder is not None and not target.startswith("unix:"):
+            cluster["transport_socket"] = transport_socket(secrets_folder, _room(name))
+        found.append(cluster)
+    return found
 
 
 def address(target: str) -> dict[str, Any]:
@@ -68,6 +82,11 @@ def _cluster(room: str, target: str) -> dict[str, Any]:
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": where}}]}],
         },
     }
+
+
+def _room(name: str) -> str:
+    """Return whose certificate a cluster shows; a service apart has its room's."""
+    return name.split(".")[1] if "." in name else name
 
 
 def _is_literal(target: str) -> bool:

@@ -1,7 +1,8 @@
 """Writes everything that Envoy needs to be the edge, and says how to start it.
 
 `write_edge` puts two files into a folder: `envoy.json`, the complete bootstrap, and
-`contracts.binpb`, the descriptors of which it transcodes. Both are made from the contracts; see
+`contracts.binpb`, the descriptors of which it transcodes; with TLS, two more that name the
+certificates (`deploy.envoy.upstream_tls`). The first are made from the contracts; see
 `deploy.envoy.contracts` for what is read there, and `deploy.envoy.listener` for the port itself.
 """
 
@@ -25,6 +26,8 @@ from deploy.envoy.token_check import (
     keys_listener,
     publish_no_keys_yet,
 )
+from deploy.envoy.upstream_tls import secret_files
+from service_runtime.transport import TlsFiles
 
 _AUDIENCES = ("dfip", "dfip.control_plane")
 _HEAP_LIMIT = 512 << 20
@@ -46,7 +49,8 @@ class EdgeSettings:
     by their full name (`dfip.control_plane.v1.TelemetryService`), and goes before their room.
     `/healthz` answers 200 once each of them serves; everything else wants a token of the site,
     whose keys are in `jwks_file`, or of the `identity_provider`. Without `admin_socket`, Envoy's
-    admin interface is off; with it, it is on that unix socket alone.
+    admin interface is off; with it, it is on that unix socket alone. With `tls`, services at
+    `host:port` are spoken to over TLS, with this certificate of the edge.
     """
 
     http_host: str = "127.0.0.1"
@@ -56,6 +60,7 @@ class EdgeSettings:
     jwks_file: Path
     identity_provider: TokenIssuer | None = None
     admin_socket: Path | None = None
+    tls: TlsFiles | None = None
 
     @property
     def issuers(self) -> dict[str, TokenIssuer]:
@@ -72,6 +77,7 @@ def write_edge(folder: Path, settings: EdgeSettings) -> Path:
     Raises:
         ValueError: an address or an HTTP rule is one that the edge cannot serve, or the provider's
             keys are missing.
+        SettingsError: the certificate of the edge cannot be used.
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +88,10 @@ def write_edge(folder: Path, settings: EdgeSettings) -> Path:
     if provider is not None and not provider.jwks_file.is_file():
         raise ValueError(f"The identity provider's keys are not at {provider.jwks_file}.")
     _replace(descriptor_file, descriptor_set(settings.clusters))
+    if settings.tls is not None:
+        settings.tls.read()
+        for name, content in secret_files(settings.tls).items():
+            _replace(folder.resolve() / name, content)
     text = json.dumps(bootstrap(settings, str(descriptor_file)), indent=2)
     _replace(config, text.encode())
     return config
@@ -93,7 +103,10 @@ def bootstrap(settings: EdgeSettings, descriptor_file: str) -> dict[str, Any]:
     if unknown := settings.services.keys() - {method.service for method in methods}:
         raise ValueError(f"No room at the edge has a service {', '.join(sorted(unknown))}.")
     targets = {**settings.clusters, **settings.services}
+    secrets = None if settings.tls is None else Path(descriptor_file).parent
     found: dict[str, Any] = {
+        # Envoy reads no secret from a file before it knows who it is
+        "node": {"id": "edge", "cluster": "dfip"},
         "static_resources": {
             "listeners": [
                 listener(
@@ -106,7 +119,7 @@ def bootstrap(settings: EdgeSettings, descriptor_file: str) -> dict[str, Any]:
                 ),
                 keys_listener(settings.issuers),
             ],
-            "clusters": [*clusters(targets), keys_cluster()],
+            "clusters": [*clusters(targets, secrets), keys_cluster()],
         },
         "bootstrap_extensions": [INTERNAL_LISTENERS],
         "overload_manager": _overload(),

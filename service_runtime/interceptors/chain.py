@@ -31,6 +31,7 @@ from service_runtime.errors import ServiceError
 from service_runtime.interceptors.authorization import authenticate, authorize
 from service_runtime.interceptors.errors import abort, status_of
 from service_runtime.interceptors.patience import Patience
+from service_runtime.interceptors.peers import PeerCheck
 from service_runtime.interceptors.quota import CallQuota
 from service_runtime.interceptors.request_id import REQUEST_ID_KEY, request_id_of
 from service_runtime.interceptors.standing import StandingWatch
@@ -73,6 +74,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         trail: AuditTrail,
         standing: StandingWatch,
         patience: Patience,
+        peers: PeerCheck | None,
     ) -> None:
         self._room = room
         self._rules = rules
@@ -81,6 +83,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         self._trail = trail
         self._standing = standing
         self._patience = patience
+        self._peers = peers
 
     async def intercept_service(
         self,
@@ -128,7 +131,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: _Context) -> Any:  # noqa: ANN401 any message
             started = time.perf_counter()
             async with self._guarded(call, context):
-                with self._quota.hold(self._admit(call)):
+                with self._quota.hold(self._admit(call, context)):
                     sound = self._sound(call, request)
                     audited = self._audited(call, sound)
                     async with self._patience.for_an_answer():
@@ -146,7 +149,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
             gauge = RPC_STREAMS.labels(call.service, call.method)
             with gauge.track_inprogress():
                 async with self._guarded(call, context):
-                    caller = self._admit(call)
+                    caller = self._admit(call, context)
                     with self._quota.hold(caller):
                         sound = self._sound(call, request)
                         audited = self._audited(call, sound)
@@ -183,9 +186,11 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         require_object(self._rules.get(call.path), call.caller, request)
         return request
 
-    def _admit(self, call: _Call) -> Caller | None:
+    def _admit(self, call: _Call, context: _Context) -> Caller | None:
         """Return who calls, and may; None for health checks."""
         name_call(request_id=call.request_id, rpc=call.path)
+        if self._peers is not None:
+            self._peers.require(context)
         caller = call.caller = authenticate(call.path, call.metadata, self._verifier, self._rules)
         if caller is not None:
             name_call(request_id=call.request_id, rpc=call.path, subject=caller.subject)

@@ -66,3 +66,25 @@ def test_a_worker_gets_what_it_needs_and_nothing_else() -> None:
 def test_a_worker_offers_reflection_where_the_manager_does() -> None:
     assert worker_environment(SETTINGS, {"DFIP_REFLECTION": "1"})["DFIP_REFLECTION"] == "1"
     assert "DFIP_REFLECTION" not in worker_environment(SETTINGS, {})
+
+
+def test_workers_have_a_certificate_of_their_own() -> None:
+    """They decode what strangers send: the manager's key is nothing for them."""
+    environ = {
+        **ENVIRON,
+        "DFIP_TLS_CERT_FILE": "/c/camera_manager/cert.pem",
+        "DFIP_TLS_KEY_FILE": "/c/camera_manager/key.pem",
+        "DFIP_TLS_CA_FILE": "/c/camera_manager/ca.pem",
+        "DFIP_WORKER_TLS_CERT_FILE": "/c/vision_worker/cert.pem",
+        "DFIP_WORKER_TLS_KEY_FILE": "/c/vision_worker/key.pem",
+    }
+    settings = load_settings(ManagerSettings, environ)
+    given = worker_environment(settings, environ)
+    told = {name: value for name, value in given.items() if "TLS" in name}
+    assert told == {
+        "DFIP_TLS_CERT_FILE": "/c/vision_worker/cert.pem",
+        "DFIP_TLS_KEY_FILE": "/c/vision_worker/key.pem",
+        "DFIP_TLS_CA_FILE": "/c/camera_manager/ca.pem",
+    }
+    with pytest.raises(SettingsError, match="DFIP_WORKER_TLS_CERT_FILE"):
+        worker_environment(replace(settings, worker_tls_key_file=None), environ)

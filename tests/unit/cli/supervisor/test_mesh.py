@@ -11,7 +11,8 @@ import pytest
 from cli.failures import CommandFailed
 from cli.supervisor.health import is_healthy
 from cli.supervisor.mesh import inherited_environment, listens, mesh_children
-from cli.supervisor.site import Site
+from cli.supervisor.site import Site, TlsPlaces
+from tests.support.certificates import TestCertificates
 
 SECRET = "the-operators-own-token"
 
@@ -90,12 +91,43 @@ def test_folders_mean_the_same_from_everywhere(
 
 async def test_a_service_listens_once_its_socket_takes_connections(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
-    assert not await listens(path)
+    target = f"unix:{path}"
+    assert not await listens(target)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
-        assert not await listens(path)
+        assert not await listens(target)
         server.listen()
-        assert await listens(path)
+        assert await listens(target)
+
+
+async def test_a_service_listens_once_its_port_takes_connections() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{server.getsockname()[1]}"
+        assert not await listens(target)
+        server.listen()
+        assert await listens(target)
+
+
+def test_with_tls_each_service_is_given_its_own_certificate_and_no_other(tmp_path: Path) -> None:
+    certificates = TestCertificates(tmp_path / "certs")
+    ports = {"control_plane": 7001, "identity_index": 7002, "camera_manager": 7003}
+    protected = replace(
+        site(tmp_path),
+        tls=TlsPlaces(certificates_dir=certificates.folder, ports={**ports, "telemetry": 7004}),
+    )
+    environ = {"DFIP_TLS_KEY_FILE": "/somebody/elses", "DFIP_WORKER_TLS_KEY_FILE": "/too"}
+    children = {child.name: child for child in mesh_children(protected, environ)}
+    for room, port in ports.items():
+        told = children[room].environment
+        assert told["DFIP_LISTEN"] == f"127.0.0.1:{port}"
+        assert told["DFIP_TLS_KEY_FILE"] == f"{certificates.folder}/{room}/key.pem"
+        assert told["DFIP_TLS_CA_FILE"] == f"{certificates.folder}/{room}/ca.pem"
+    manager = children["camera_manager"].environment
+    assert manager["DFIP_WORKER_TLS_KEY_FILE"] == f"{certificates.folder}/vision_worker/key.pem"
+    assert manager["DFIP_SOCKETS_DIR"] == f"{tmp_path}/run"
+    assert "DFIP_TLS_KEY_FILE" not in children["envoy"].environment
+    assert not [c for c in children.values() if "authority" in str(dict(c.environment))]
 
 
 async def test_a_site_that_does_not_answer_is_not_healthy() -> None:

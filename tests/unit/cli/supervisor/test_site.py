@@ -4,12 +4,15 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cli.certificates.authority import tls_files
 from cli.failures import CommandFailed, ExitCode
 from cli.supervisor.site import SiteWish, listening_address, make_runtime_dir, open_site
+from tests.support.certificates import TestCertificates
 
 
 def wish(data_dir: Path, *, media_root: Path | None = None, http_port: int = 0) -> SiteWish:
@@ -37,7 +40,32 @@ def test_an_open_site_has_its_folders_closed_to_others(tmp_path: Path) -> None:
         assert site.runtime_dir.stat().st_mode & 0o777 == 0o700
         assert site.url == f"http://127.0.0.1:{site.http_port}"
         assert 0 < site.http_port < 65536
+        assert site.target("x") == f"unix:{site.runtime_dir}/x.sock"
     assert not site.runtime_dir.exists()
+
+
+def test_with_tls_a_site_has_certificates_and_a_port_for_each_service(tmp_path: Path) -> None:
+    protected = replace(wish(tmp_path / "d"), tls=True)
+    with open_site(protected) as site:
+        assert site.tls is not None
+        assert len(set(site.tls.ports.values())) == len(site.tls.ports) == 4
+        assert site.target("control_plane") == f"127.0.0.1:{site.tls.ports['control_plane']}"
+        assert site.tls.certificates_dir == site.data_dir / "certs"
+        made = tls_files(site.tls.certificates_dir, "edge").read()
+    with open_site(protected) as site:
+        assert tls_files(site.data_dir / "certs", "edge").read() == made
+
+
+def test_certificates_that_cannot_be_kept_up_are_said(tmp_path: Path) -> None:
+    certificates = TestCertificates(tmp_path / "d" / "certs")
+    (certificates.folder / "authority" / "key.pem").unlink()
+    protected = replace(wish(tmp_path / "d"), tls=True)
+    with open_site(protected):
+        pass  # none of them ends soon
+    certificates.files("edge").cert_file.unlink()
+    with pytest.raises(CommandFailed, match="bring its folder") as refused, open_site(protected):
+        pass
+    assert refused.value.code == ExitCode.CONFLICT
 
 
 def test_a_data_folder_below_a_file_is_refused(tmp_path: Path) -> None:
