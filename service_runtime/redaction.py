@@ -5,6 +5,8 @@ logging pipeline passes every value through here; domain code shows ``scheme_onl
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 # everything up to the last @ of a word: a password may itself hold @, / and #
 _URL_USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.\-]*://)[^\s\"'<>]*@")
@@ -22,6 +24,17 @@ def redact_text(text: str) -> str:
     text = _URL_USERINFO.sub(r"\1***@", text)
     text = _TOKEN.sub("***", text)
     return _BEARER.sub(r"\1 ***", text)
+
+
+def redact_json(value: Any) -> Any:  # noqa: ANN401 any JSON
+    """Return JSON, nested a bounded number of times, with its texts and names redacted."""
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, Mapping):
+        return {redact_text(str(name)): redact_json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_json(inner) for inner in value]
+    return value
 
 
 def scheme_only(url: str) -> str:

@@ -7,11 +7,16 @@ that connects again takes the place of its own older stream, whose end may not h
 import contextlib
 
 from control_plane.database import Database
+from control_plane.encryption import VaultError
+from control_plane.engines.port import KeyRingStale
 from control_plane.events.feed import ChangeFeed
 from control_plane.events.types import CAMERA_STATE_PREFIXES
 from control_plane.gateway.session import WorkerSession
 from service_runtime.errors import Aborted, OutOfRange
 from service_runtime.resume_tokens import ResumeToken
+from service_runtime.structured_logging import get_logger
+
+_log = get_logger(__name__)
 
 
 class Switchboard:
@@ -82,5 +87,11 @@ class Switchboard:
         async with self._database.read() as transaction:
             for camera_id in camera_ids:
                 session = self._sessions.get(camera_id)
-                if session is not None:
+                if session is None:
+                    continue
+                try:
                     await session.look(transaction)
+                except (VaultError, KeyRingStale) as error:
+                    # one camera's address does not open: that is its worker's end, and no other's
+                    _log.error("gateway.camera_unreadable", camera_id=camera_id)
+                    session.outbox.close(error)

@@ -18,6 +18,7 @@ from control_plane.events.payloads import camera_payload, runtime_payload
 from control_plane.runtime.model import FAILURES, SILENCE, Observation, events_of_change
 from control_plane.runtime.tables import CameraRuntimeRow
 from service_runtime.errors import NotFound, Superseded
+from service_runtime.redaction import redact_json
 
 
 def camera_not_found(camera_id: str) -> NotFound:
@@ -98,7 +99,8 @@ async def record_heartbeat(
     runtime = await hold_epoch(tx.session, camera_id, epoch)
     runtime.last_heartbeat = runtime.last_contact = runtime.last_sign_at = tx.now
     runtime.heard_epoch = runtime.epoch
-    runtime.health_info = dict(health_info)
+    # an error that a worker passes on may hold its address, and everybody may read this
+    runtime.health_info = redact_json(health_info)
     runtime.pod_name = pod_name or runtime.pod_name
     await apply_observation(tx, runtime, observed, heard=True)
 

@@ -10,12 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from cli.demo.clip_maker import astronaut_photo, make_demo_clip
@@ -213,15 +211,3 @@ def test_sigkill_of_dfip_up_ends_every_process(tmp_path: Path) -> None:
             ENDED_WITHIN_S,
             f"nobody is left of {[p.name() for p in everything if not is_gone(p)]}",
         )
-
-
-def test_a_data_folder_survives_its_mesh(tmp_path: Path) -> None:
-    """What was acknowledged is there after SIGKILL of everything at once."""
-    with running_mesh(tmp_path / "data") as mesh:
-        assert mesh.cli("camera", "add", "Gate", "rtsp://127.0.0.1:9/x").returncode == 0
-        for process in mesh.everything():
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        mesh.process.wait()
-    with running_mesh(tmp_path / "data") as mesh:
-        assert mesh.cli("camera", "list").stdout.split("\t")[1] == "Gate"

@@ -157,7 +157,9 @@ async def past_the_edge(world: World) -> None:
 
 async def every_rpc_by_every_role(world: World) -> None:
     async with _door(world) as (through_edge, straight):
-        for name in sorted(LET_IN):
+        # a test beside the contracts asks for all of them, without an edge
+        rpcs = sorted(LET_IN) if world.thorough else world.dice.sample(sorted(LET_IN), 30)
+        for name in rpcs:
             # workers are no room of the edge's
             door = straight if ".vision_worker." in name else through_edge
             for role in sorted(ROLES):

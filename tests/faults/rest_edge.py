@@ -40,7 +40,7 @@ Fault = Callable[[World], Awaitable[None]]
 
 
 async def generated_requests(world: World) -> None:
-    count = world.many(40, 500)
+    count = world.many(30, 500)
     for request in _drawn(count, world.dice.getrandbits(32)):
         # the others' tokens are no matter of this row
         if "keys:rotate" not in request.path and "/subjects/" not in request.path:
@@ -262,7 +262,7 @@ async def bombs_of_http2(world: World) -> None:
         async with raw.connections(*world.where, 1) as ((_, writer),):
             writer.write(start + bomb)
             # the edge hangs up on most of them; the others must not feel any
-            await world.others_go_on(4)
+            await world.others_go_on(2)
         world.figures["bombs"] += 1
 
 
@@ -339,7 +339,7 @@ async def smuggling(world: World) -> None:
         post + encoded + b"\r\n" + b"-1\r\n" + hidden + b"\r\n0\r\n\r\n",
         post + encoded + b"\r\n" + b"fffffffffffffffff\r\n" + hidden,
     )
-    for attempt in refused if world.thorough else world.dice.sample(refused, 9):
+    for attempt in refused if world.thorough else world.dice.sample(refused, 6):
         for answer in await raw.answers(*world.where, attempt, following):
             world.judge_raw(answer, 400, 401, 404, 411, 413, 415)
         world.figures["smuggling_attempts"] += 1
@@ -374,7 +374,7 @@ async def callers_that_hang_up(world: World) -> None:
     body = json.dumps({"name": "left", "request_id": new_id()}).encode()
     whole = b"POST /persons HTTP/1.1\r\n" + _HEAD % token
     whole += b"content-length: %d\r\n\r\n" % len(body) + body
-    for _ in range(world.many(60, 600)):
+    for _ in range(world.many(30, 600)):
         async with raw.connections(*world.where, 1) as ((_, writer),):
             writer.write(whole[: world.dice.randrange(len(whole) + 1)])
             await asyncio.sleep(0)

@@ -30,10 +30,10 @@ from tests.support.raw_http import RawAnswer
 from tests.support.rest_site import RestSite, furnished
 
 SMUGGLED = "smuggled"
-OTHERS = 4
+OTHERS, OTHERS_OF_TESTS = 4, 2
 ANSWERED_WITHIN_S = 10.0
 _PAUSE_S = 0.005
-_PAUSE_OF_TESTS_S = 0.06
+_PAUSE_OF_TESTS_S = 0.1
 _INSIDES = ("Traceback", 'File "/', "sqlalchemy", "sqlite3", "asyncpg", "grpc._cython", "upstream")
 
 
@@ -94,7 +94,7 @@ class World:
         for word in _INSIDES:
             assert word not in text, f"{asked}: {text[:300]}"
 
-    async def others_go_on(self, answers: int = 10) -> None:
+    async def others_go_on(self, answers: int = 3) -> None:
         """Wait until the others have got more answers, each of them right."""
         before = len(self.others_s)
         async with asyncio.timeout(ANSWERED_WITHIN_S):
@@ -185,10 +185,12 @@ async def running_world(
             "POST", "/cameras", json={"name": "own", "connection_string": "rtsp://c/"}
         )
         world.own_camera = made.json()["data"]["id"]
-        callers = [asyncio.create_task(world.others()) for _ in range(OTHERS)]
+        callers = [
+            asyncio.create_task(world.others()) for _ in range(world.many(OTHERS_OF_TESTS, OTHERS))
+        ]
         try:
-            for _ in range(world.many(1, 50)):
-                await world.others_go_on(40)
+            for _ in range(world.many(1, 200)):
+                await world.others_go_on(10)
             world.quiet_s, world.others_s = world.others_s, []
             yield world
         finally:

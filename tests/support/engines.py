@@ -6,9 +6,10 @@ While a test runs on PostgreSQL, a control plane that is started on a folder get
 belongs to the folder, so that starting it again there is a restart.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,19 @@ def engine_for_all(name: str) -> Iterator[None]:
     with postgres_site() as site:
         for _ in _on_postgres(site):
             yield
+
+
+@asynccontextmanager
+async def on_server(server: Any) -> AsyncIterator[None]:
+    """Have PostgreSQL, on a server of the wheel that runs."""
+    site = PostgresSite(server.get_uri())
+    await site.prepare()
+    _chosen.append(site)
+    try:
+        yield
+    finally:
+        _chosen.remove(site)
+        await site.close()
 
 
 @pytest.fixture

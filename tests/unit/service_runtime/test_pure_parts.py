@@ -15,7 +15,7 @@ from service_runtime.backoff import Backoff
 from service_runtime.errors import InvalidArgument, NotFound
 from service_runtime.identifiers import new_id, parse_id
 from service_runtime.pagination import decode_page_token, encode_page_token
-from service_runtime.redaction import redact_text, scheme_only
+from service_runtime.redaction import redact_json, redact_text, scheme_only
 from service_runtime.resume_tokens import ResumeToken
 from service_runtime.secret import Secret
 from service_runtime.settings import SettingsError, load_settings
@@ -89,6 +89,12 @@ def test_no_credentials_of_a_url_survive_redaction(user: str, password: str) -> 
         f"http://10.0.0.5/video?user={user.replace('&', '')}&password={password.replace('&', '')}",
     ):
         assert "canary" not in redact_text(f"cannot open '{url}': timed out")
+
+
+def test_json_keeps_its_shape_and_loses_its_secrets() -> None:
+    said = {"tried": [{"rtsp://u:canary@h/": 1}], "error": "no rtsp://u:canary@h/", "fps": 2.5}
+    shown = {"tried": [{"rtsp://***@h/": 1}], "error": "no rtsp://***@h/", "fps": 2.5}
+    assert redact_json(said) == shown
 
 
 def test_redaction_leaves_the_rest_alone() -> None:
