@@ -267,7 +267,8 @@ async def stored(admin: MeshChannel, camera: Camera) -> int:
     whole: Any = await TelemetryServiceStub(admin).QueryTelemetry(
         telemetry_service_pb2.QueryTelemetryRequest(
             camera_id=camera.worker.camera_id,
-            since=Timestamp(seconds=camera.start_s - 60),
+            # what is posted was numbered from the start of this process, not of this run
+            since=Timestamp(seconds=camera.start_s - 3600),
             until=Timestamp(seconds=camera.start_s + 2 * _AGE_S),
             bucket_s=3600,
         ),

@@ -9,6 +9,8 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from buf.validate import validate_pb2
+from control_plane.bindings import SHOWING
+from control_plane.tokens.tickets import ticket_places
 from dfip.options.v1 import policy_pb2
 from tests.contract.services import SERVICES
 
@@ -88,6 +90,12 @@ def test_what_a_person_changes_and_each_look_at_a_face_leaves_a_trace(method: An
     elif PEOPLE & set(policy.roles) and method.name != "ListAuditEntries":
         assert (policy.audit == policy_pb2.AUDIT_CHANGE) is not reads
     assert policy.audit != policy_pb2.AUDIT_UNSPECIFIED
+
+
+def test_the_control_plane_makes_tickets_for_all_that_takes_them() -> None:
+    everywhere = ticket_places(binding.descriptor for binding in SERVICES)
+    assert everywhere == ticket_places(SHOWING)
+    assert everywhere.keys() >= {"sighting_image", "events"}
 
 
 def test_every_list_in_a_request_is_bounded() -> None:

@@ -264,7 +264,7 @@ async def _connection_refused(world: World, gateway: Any, hello: Any, reason: st
 
 async def token_of_one_service_at_another(world: World) -> None:
     """What is good for the control plane alone is worth nothing at the index."""
-    issued = world.site.control_plane.issuer.issue(
+    issued = world.site.control_plane.parts.issuer.issue(
         role_from_name("worker"),
         subject="somebody's",
         lifetime_s=600,
@@ -356,7 +356,7 @@ async def _ended(
     ids: list[str] | None = None,
 ) -> None:
     """Hold that a stream which was let in ends when something happens to its token."""
-    issued = world.site.control_plane.issuer.issue(
+    issued = world.site.control_plane.parts.issuer.issue(
         role_from_name("viewer"), subject="watcher", lifetime_s=600
     )
     if ids is not None:

@@ -86,7 +86,7 @@ class World:
     def authority(self) -> TestAuthority:
         """Signs with the site's own key what the site would never say."""
         site = self.site
-        return TestAuthority.with_key_of(site.control_plane.issuer, site.settings.jwks_file)
+        return TestAuthority.with_key_of(site.control_plane.parts.issuer, site.settings.jwks_file)
 
     @property
     def tokens(self) -> Any:

@@ -58,7 +58,7 @@ class World:
 
     @property
     def line(self) -> GroupCommit:
-        return self.site.running.control_plane._telemetry_line
+        return self.site.running.control_plane.parts.telemetry_line
 
     async def new_reporter(self) -> Reporter:
         camera_id = await self.site.camera(f"camera {new_id()}")
@@ -81,7 +81,7 @@ class World:
     @asynccontextmanager
     async def standstill(self) -> AsyncIterator[None]:
         """Let no telemetry be written: hold what every transaction of it takes first."""
-        async with self.site.running.control_plane.database.write() as tx:
+        async with self.site.running.control_plane.parts.database.write() as tx:
             await tx.session.execute(select(CameraRuntimeRow.camera_id).with_for_update())
             yield
 

@@ -78,7 +78,7 @@ async def resume_before_the_compaction(world: World) -> None:
     old = await world.head()
     await world.some_changes(6)
     await world.note_history()
-    database = world.replicas[0].control_plane.database
+    database = world.replicas[0].control_plane.parts.database
     await compact(database, older_than=_LONG_AGO, keep=world.dice.randint(0, 3))
     with refused(grpc.StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED"):
         await world.read_on(old.encode(), sys.maxsize)
@@ -95,7 +95,7 @@ async def delete_just_at_the_compaction(world: World) -> None:
     await world.some_changes(2)
     head = await world.head()
     await world.note_history()
-    database = world.replicas[0].control_plane.database
+    database = world.replicas[0].control_plane.parts.database
     await compact(database, older_than=_LONG_AGO, keep=head.sequence - at.sequence)
     with refused(grpc.StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED"):
         await world.read_on(before.encode(), sys.maxsize)
@@ -124,7 +124,7 @@ async def resume_in_the_future(world: World) -> None:
 async def slow_consumer(world: World) -> None:
     """Who stops reading is dropped; nobody else notices."""
     control_plane = world.replicas[0].control_plane
-    feed = ChangeFeed(control_plane.database, world.clock, longest_lag=3, most_kept=2)
+    feed = ChangeFeed(control_plane.parts.database, world.clock, longest_lag=3, most_kept=2)
     after = await world.head()
     async with contextlib.aclosing(feed.subscribe(after)) as batches:
         await world.create()
@@ -235,14 +235,14 @@ async def many_watchers_and_a_restart(world: World) -> None:
                     if batch.resume_token.sequence >= until:
                         return
 
-    first = ChangeFeed(control_plane.database, world.clock)
+    first = ChangeFeed(control_plane.parts.database, world.clock)
     watching = [asyncio.create_task(follow(first, at, sys.maxsize)) for at in range(world.many)]
     await world.some_changes(5)
     first.close()
     await asyncio.wait(watching)
     await world.some_changes(5)
     end = (await world.head()).sequence
-    second = ChangeFeed(control_plane.database, world.clock)
+    second = ChangeFeed(control_plane.parts.database, world.clock)
     await asyncio.gather(*(follow(second, at, end) for at in range(world.many)))
     await world.note_history()
     wanted = [number for number, _ in world.history if start.sequence < number <= end]
@@ -303,7 +303,7 @@ async def replica_that_is_behind(world: World) -> None:
     """A token of one control plane at another that has not heard of its commits yet."""
     behind, ahead = world.replicas
     async with contextlib.AsyncExitStack() as stack:
-        deaf = behind.control_plane.database.committed
+        deaf = behind.control_plane.parts.database.committed
         stack.enter_context(patch.object(deaf, "notify", lambda: None))
         stub = ControlPlaneServiceStub(world.channel(ahead, "admin"))
         for _ in range(3):

@@ -251,13 +251,13 @@ class WatchWorld:
     async def head(self) -> ResumeToken:
         """Return where the feed stands."""
         control_plane = self.replicas[0].control_plane
-        async with control_plane.database.read() as session:
-            return await control_plane.feed.head(session)
+        async with control_plane.parts.database.read() as session:
+            return await control_plane.parts.feed.head(session)
 
     async def note_history(self) -> None:
         """Note the order that the database has, before anything removes a part of it."""
         last = self.history[-1][0] if self.history else 0
-        async with self.replicas[0].control_plane.database.read() as session:
+        async with self.replicas[0].control_plane.parts.database.read() as session:
             query = select(EventRow.sequence, EventRow.type)
             query = query.where(EventRow.sequence > last).order_by(EventRow.sequence)
             self.history += [(row.sequence, row.type) for row in await session.execute(query)]

@@ -32,7 +32,7 @@ class AlertSite:
 
     @property
     def database(self) -> Database:
-        return self.site.control_plane.database
+        return self.site.control_plane.parts.database
 
     @property
     def judge(self) -> AlertJudge:

@@ -60,7 +60,7 @@ class RunningControlPlane:
         lifetime_s: float = 3600,
     ) -> Secret:
         """Mint a token with the site's own key."""
-        issued = self.control_plane.issuer.issue(
+        issued = self.control_plane.parts.issuer.issue(
             role_from_name(role),
             subject=f"test-{role}",
             lifetime_s=lifetime_s,

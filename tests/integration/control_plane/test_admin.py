@@ -44,7 +44,7 @@ async def camera(site: RunningControlPlane, **fields: Any) -> str:
 
 
 async def events_of(site: RunningControlPlane) -> int:
-    async with site.control_plane.database.read() as session:
+    async with site.control_plane.parts.database.read() as session:
         return await session.scalar(select(func.count()).select_from(EventRow)) or 0
 
 
@@ -76,7 +76,7 @@ async def test_keys_are_replaced_while_the_service_runs(tmp_path: Path) -> None:
         assert states == {"signing", "published"}
         for _ in range(int(SETTLE_S / SHARED_POLL_S) + 2):
             await clock.advance(SHARED_POLL_S)
-            await site.control_plane.keys.step()
+            await site.control_plane.parts.keys.step()
         after = await until_resealed(site)
         assert after.data_keys[0].id > before.data_keys[0].id
         ends = {key.state: key.HasField("ends_at") for key in after.signing_keys}

@@ -173,13 +173,13 @@ async def test_a_repeated_creation_makes_one_for_a_week(site: Site) -> None:
         assert len({made[noun], *(answer.data.id for answer in without)}) == 3, noun
 
     await site.clock.advance(WEEK_S - 60)
-    await site.running.control_plane.retention.once()
+    await site.running.control_plane.parts.retention.once()
     call = Caller(site)  # with a token of today
     for noun, kind in KINDS.items():
         again = await call(kind.create, kind.request("first", request_id="r-1"))
         assert again.data.id == made[noun]
     await site.clock.advance(120)
-    await site.running.control_plane.retention.once()
+    await site.running.control_plane.parts.retention.once()
     for noun, kind in KINDS.items():
         later = await call(kind.create, kind.request("second", request_id="r-1"))
         assert later.data.id != made[noun]
@@ -202,7 +202,7 @@ async def test_a_change_of_what_somebody_else_changed_is_refused(site: Site) -> 
 
 async def deliver(site: Site, webhook_id: str) -> None:
     """Write down a delivery that is over."""
-    async with site.running.control_plane.database.write() as tx:
+    async with site.running.control_plane.parts.database.write() as tx:
         tx.session.add(
             WebhookDeliveryRow(
                 id=new_id(), webhook_id=webhook_id, event_type="webhook.test", state="delivered",

@@ -213,7 +213,7 @@ async def test_names_in_sightings_are_those_of_now(site: Site) -> None:
     stub = EventServiceStub(site.running.channel("viewer"))
     call = aiter(stub.WatchEvents(event_service_pb2.WatchEventsRequest()))
     await anext(call)
-    async with site.running.control_plane.database.write() as tx:
+    async with site.running.control_plane.parts.database.write() as tx:
         await tx.append_event(
             "sighting.created", person_id=person_id, payload={"sighting": sighting}
         )
@@ -230,11 +230,11 @@ async def test_a_feed_that_was_compacted_says_so(tmp_path: Path, clock: VirtualC
         camera_id = await site.camera()
         for status in ("disabled", "enabled") * 5:
             await set_status(site, camera_id, status)
-        await running.control_plane.retention.once()
+        await running.control_plane.parts.retention.once()
         late = ServerSentEvents(running, last_id=stream.last_id)
         with refused(grpc.StatusCode.OUT_OF_RANGE, "RESUME_TOKEN_EXPIRED"):
             await late.next()
-        async with running.control_plane.database.read() as session:
+        async with running.control_plane.parts.database.read() as session:
             assert await session.scalar(select(func.count()).select_from(EventRow)) == 5
 
 

@@ -83,7 +83,7 @@ async def update(site: Site, camera_id: str, **change: Any) -> None:
 
 
 async def count_sightings(site: Site) -> int:
-    async with site.running.control_plane.database.read() as session:
+    async with site.running.control_plane.parts.database.read() as session:
         return await session.scalar(select(func.count()).select_from(SightingRow)) or 0
 
 
@@ -275,7 +275,7 @@ async def test_heartbeats_become_the_runtime(site: Site) -> None:
 async def test_unchanged_heartbeats_are_written_every_five_seconds(site: Site) -> None:
     camera_id = await site.camera()
     worker, _ = await connected(site, camera_id)
-    database = site.running.control_plane.database
+    database = site.running.control_plane.parts.database
     await worker.beat(fps=1)
     await until(site, camera_id, worker_status="running")
 

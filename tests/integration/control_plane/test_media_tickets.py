@@ -103,7 +103,7 @@ class World:
         claims["exp"] = int(now.timestamp() + ends_in_s)
         claims |= changes
         kept = {name: value for name, value in claims.items() if value is not None}
-        return self.site.control_plane.issuer.sign(kept).reveal()
+        return self.site.control_plane.parts.issuer.sign(kept).reveal()
 
     @property
     def image(self) -> str:
@@ -274,7 +274,7 @@ async def test_a_ticket_ends_and_must_be_whole(world: World, tmp_path: Path) -> 
     ):  # fmt: skip
         response = await world.get(f"{world.image}?ticket={world.signed(**changes)}")
         assert response.status_code == (404 if changes == {"cameras": []} else 401), changes
-    issuer, jwks = world.site.control_plane.issuer, world.site.settings.jwks_file
+    issuer, jwks = world.site.control_plane.parts.issuer, world.site.settings.jwks_file
     forged = forged_tokens(TestAuthority.with_key_of(issuer, jwks))
     stranger = TestAuthority(tmp_path, key_id=issuer.key_id)
     claims = jwt.decode(world.signed(), options={"verify_signature": False})

@@ -161,7 +161,7 @@ async def test_no_row_keeps_anything_of_an_erased_person(
 ) -> None:
     url = postgres.url(await postgres.fresh())
     async with running_people_site(tmp_path, database_url=url) as site:
-        database = site.site.control_plane.database
+        database = site.site.control_plane.parts.database
         ada = await site.person("Adelheid Unmistakable", notes="a note of hers")
         face = await site.enrol(ada.id, vector(1))
         reports = await Reports.open(site.site)

@@ -117,7 +117,7 @@ async def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path, socke
     later = text("UPDATE alembic_version SET version_num = '9999'")
     async with (
         running_control_plane(tmp_path) as running,
-        running.control_plane.database.write() as tx,
+        running.control_plane.parts.database.write() as tx,
     ):
         await tx.session.execute(later)
     async with started(environment(tmp_path, socket)) as process:

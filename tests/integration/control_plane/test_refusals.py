@@ -91,7 +91,7 @@ class World:
     @property
     def authority(self) -> TestAuthority:
         site = self.site
-        return TestAuthority.with_key_of(site.control_plane.issuer, site.settings.jwks_file)
+        return TestAuthority.with_key_of(site.control_plane.parts.issuer, site.settings.jwks_file)
 
     @property
     def forged(self) -> dict[str, Header]:
@@ -465,7 +465,7 @@ async def test_past_the_edge_straight_to_the_service(world: World, rpc: str) -> 
 
 
 async def test_a_stream_ends_when_its_token_is_revoked(world: World) -> None:
-    issued = world.site.control_plane.issuer.issue(
+    issued = world.site.control_plane.parts.issuer.issue(
         role_from_name("viewer"), subject="watcher", lifetime_s=600
     )
     async with open_channel(world.edge.grpc_target, token=StaticToken(issued.token)) as channel:

@@ -83,8 +83,8 @@ async def live_through_everything(running: RunningControlPlane) -> list[str]:
 
 async def whole_feed(running: RunningControlPlane) -> list[Any]:
     """Return every event from the beginning, typed and as server-sent events."""
-    feed = running.control_plane.feed
-    async with running.control_plane.database.read() as session:
+    feed = running.control_plane.parts.feed
+    async with running.control_plane.parts.database.read() as session:
         head = await feed.head(session)
     beginning = type(head)(feed_id=head.feed_id, sequence=0).encode()
     events = EventServiceStub(running.channel("viewer"))

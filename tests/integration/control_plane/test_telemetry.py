@@ -41,7 +41,7 @@ async def seconds(site: Site, camera_id: str) -> list[int]:
 
 
 async def count(site: Site, row: Any) -> int:
-    async with site.running.control_plane.database.read() as session:
+    async with site.running.control_plane.parts.database.read() as session:
         return await session.scalar(select(func.count()).select_from(row)) or 0
 
 
@@ -96,7 +96,7 @@ async def test_a_report_with_an_id_counts_once(site: Site) -> None:
 async def test_an_unknown_camera_costs_one_look_and_no_more(site: Site) -> None:
     gone = new_id()
     statements: list[str] = []
-    engine = site.running.control_plane.database._engine.readers
+    engine = site.running.control_plane.parts.database._engine.readers
     assert engine is not None
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
@@ -124,7 +124,7 @@ async def test_a_deleted_camera_takes_nothing_and_leaves_nothing(site: Site) -> 
     with refused(grpc.StatusCode.NOT_FOUND, "CAMERA_NOT_FOUND"):
         await viewer.QueryTelemetry(pb.QueryTelemetryRequest(camera_id=camera_id))
     assert await count(site, TelemetrySessionRow) == 1
-    await site.running.control_plane.retention.once()
+    await site.running.control_plane.parts.retention.once()
     assert await count(site, TelemetrySampleRow) == 1
 
 
@@ -239,10 +239,10 @@ async def test_what_is_too_old_goes(tmp_path: Path, clock: VirtualClock) -> None
         ours = await stream(site, camera_id)
         days = [timedelta(days=d) for d in (6, 5.1, 4.9, 0)]
         await ours.send(*(sample(clock.now() - age) for age in days))
-        await running.control_plane.retention.once()
+        await running.control_plane.parts.retention.once()
         assert await count(site, TelemetrySampleRow) == 2
         await clock.advance(8.5 * 86_400)
-        await running.control_plane.retention.once()
+        await running.control_plane.parts.retention.once()
         assert await count(site, TelemetrySampleRow) == 0
         # the session is forgotten, and its batches are too old to count again
         assert await count(site, TelemetrySessionRow) == 0
@@ -252,7 +252,7 @@ async def test_a_month_later_everything_is_gone(site: Site) -> None:
     camera_id = await site.camera()
     ours = await stream(site, camera_id)
     await ours.send(*(sample(later(site, -day * 86_400)) for day in range(6)))
-    retention = site.running.control_plane.retention
+    retention = site.running.control_plane.parts.retention
     await site.clock.advance(29 * 86_400)
     await retention.once()
     assert 1 <= await count(site, TelemetrySampleRow) <= 3  # a day goes as a whole
@@ -266,7 +266,7 @@ async def test_old_samples_go_a_little_at_a_time(site: Site) -> None:
     ours = await stream(site, camera_id)
     moments = [later(site, -(at // 2)) for at in range(100)]  # two of each moment
     await ours.send(*(sample(moment) for moment in moments))
-    store = TelemetryStore(site.running.control_plane.database)
+    store = TelemetryStore(site.running.control_plane.parts.database)
     assert await store.remove_old(later(site, -9), now=site.clock.now(), chunk=7) == 80
     assert len(await seconds(site, camera_id)) == 20
 

@@ -123,7 +123,7 @@ async def test_sightings_and_people_are_none_of_the_managers_business(site: Site
     camera_id = await site.camera()
     watcher = Watcher(site.cameras("manager"))
     await watcher.until_snapshot()
-    async with site.running.control_plane.database.write() as tx:
+    async with site.running.control_plane.parts.database.write() as tx:
         await tx.append_event("sighting.created", camera_id=camera_id, payload={})
         await tx.append_event("person.created", person_id=camera_id, payload={})
     await site.cameras().RetryCamera(pb.RetryCameraRequest(camera_id=camera_id))

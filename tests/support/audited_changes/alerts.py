@@ -59,7 +59,7 @@ async def delete_watch_list(walk: Walk) -> tuple[About, About]:
 
 async def acknowledge_alert(walk: Walk) -> tuple[About, About]:
     alert_id, rule_id = str(uuid.uuid4()), await alert_rule(walk)
-    async with walk.site.control_plane.database.write() as tx:
+    async with walk.site.control_plane.parts.database.write() as tx:
         tx.session.add(
             AlertRow(
                 id=alert_id,

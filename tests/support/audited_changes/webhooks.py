@@ -45,7 +45,7 @@ async def send_test(walk: Walk) -> tuple[About, About]:
 
 async def replay_delivery(walk: Walk) -> tuple[About, About]:
     webhook_id, delivery_id = await delivery_of_test(walk)
-    async with walk.site.control_plane.database.write() as tx:
+    async with walk.site.control_plane.parts.database.write() as tx:
         await tx.session.execute(update(WebhookDeliveryRow).values(state="dead"))
     await walk.webhooks.ReplayDelivery(
         webhook_service_pb2.ReplayDeliveryRequest(webhook_id=webhook_id, delivery_id=delivery_id)

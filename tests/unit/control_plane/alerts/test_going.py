@@ -110,7 +110,7 @@ async def test_alerts_go_with_time_and_with_them_what_was_remembered(
     await door.send(report("unknown"))
     assert len(await site.listed()) == 2
     await site.alerts.DeleteAlertRule(pb.DeleteAlertRuleRequest(rule_id=gone.id))
-    retention = site.site.control_plane.retention
+    retention = site.site.control_plane.parts.retention
     await retention.once()
     assert await rows(site, AlertRow) == 2
     assert await rows(site, AlertStandingRow) == 1

@@ -191,7 +191,7 @@ async def test_a_count_that_comes_late_is_told_all_the_same(
 
 
 async def test_another_process_that_takes_telemetry_hears_of_a_rule(site: AlertSite) -> None:
-    other = OccupancyWatch(site.database, site.site.control_plane.feed)
+    other = OccupancyWatch(site.database, site.site.control_plane.parts.feed)
     after = await other.start()
     assert not other.is_watching
     rule = await site.rule("occupancy_over", over=5)

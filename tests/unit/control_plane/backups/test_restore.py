@@ -164,7 +164,7 @@ async def test_who_was_erased_since_is_erased_again(world: World) -> None:
     await world.people.persons.DeletePerson(
         person_service_pb2.DeletePersonRequest(person_id=ada.id)
     )
-    ledger = ErasureLedger(world.site.control_plane.database, world.shelf, SystemClock())
+    ledger = ErasureLedger(world.site.control_plane.parts.database, world.shelf, SystemClock())
     await ledger.follow()
     assert read_ledger(world.shelf / LEDGER_FILE) == [ada.id]
     restored = await world.restore(backup, master_key_file=None)
@@ -250,14 +250,14 @@ async def test_without_its_programs_postgres_is_not_backed_up(
 
 async def test_a_line_that_a_crash_cut_short_costs_no_erasure(world: World) -> None:
     ada, bob = await world.people.person("Ada"), await world.people.person("Bob")
-    ledger = ErasureLedger(world.site.control_plane.database, world.shelf, SystemClock())
+    ledger = ErasureLedger(world.site.control_plane.parts.database, world.shelf, SystemClock())
     delete = world.people.persons.DeletePerson
     await delete(person_service_pb2.DeletePersonRequest(person_id=ada.id))
     await ledger.follow()
     path = world.shelf / LEDGER_FILE
     path.write_bytes(path.read_bytes()[:-9])
     await delete(person_service_pb2.DeletePersonRequest(person_id=bob.id))
-    again = ErasureLedger(world.site.control_plane.database, world.shelf, SystemClock())
+    again = ErasureLedger(world.site.control_plane.parts.database, world.shelf, SystemClock())
     assert await again.follow() == 2
     assert set(read_ledger(path)) == {ada.id, bob.id}
     assert await again.follow() == 0

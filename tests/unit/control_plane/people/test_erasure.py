@@ -29,7 +29,7 @@ from tests.support.sightings import CROP, Reports, report
 
 async def gone(site: PeopleSite) -> None:
     """Wait until the removal task has nothing left to do."""
-    database = site.site.control_plane.database
+    database = site.site.control_plane.parts.database
     while True:
         async with database.read() as session:
             if not await session.scalar(select(func.count()).select_from(BlobRemovalRow)):
@@ -146,7 +146,7 @@ async def test_a_crash_right_after_the_transaction_leaves_nothing(
 
     monkeypatch.setattr(BlobRemover, "drain", crash)
     async with running_people_site(tmp_path / "first") as site:
-        await site.site.control_plane.database.scrub()
+        await site.site.control_plane.parts.database.scrub()
         ada = await site.person(NAME)
         await site.enrol(ada.id, vector(1), PORTRAIT)
         await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
@@ -179,7 +179,7 @@ async def test_hanging_up_does_not_stop_an_erasure(
 
     monkeypatch.setattr(BlobRemover, "drain", slow)
     monkeypatch.setattr(Database, "scrub", tell)
-    database = site.site.control_plane.database
+    database = site.site.control_plane.parts.database
     remover = BlobRemover(database, BlobDirectory(tmp_path / "data" / "blobs"), SystemClock())
     call = asyncio.create_task(Erasure(database, remover).erase_person(ada.id))
     await reached.wait()

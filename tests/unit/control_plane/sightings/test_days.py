@@ -44,14 +44,14 @@ def partition(database: Database, moment: datetime) -> str:
 
 
 async def count(site: RunningControlPlane, row: type) -> int:
-    async with site.control_plane.database.read() as session:
+    async with site.control_plane.parts.database.read() as session:
         return await session.scalar(select(func.count()).select_from(row)) or 0
 
 
 async def test_a_day_goes_with_all_that_hangs_on_it(
     site: RunningControlPlane, clock: VirtualClock
 ) -> None:
-    database = site.control_plane.database
+    database = site.control_plane.parts.database
     reports = await Reports.open(site)
     person = new_id()
     old = report("review", also=person, start=NOW - DAY, crop=CROP)
@@ -60,10 +60,10 @@ async def test_a_day_goes_with_all_that_hangs_on_it(
         SIGHTINGS
     )
     await clock.advance(29.4 * DAY)  # the first is older than 30 days, its day is not
-    await site.control_plane.retention.once()
+    await site.control_plane.parts.retention.once()
     assert await count(site, SightingRow) == 2
     await clock.advance(0.5 * DAY)
-    await site.control_plane.retention.once()
+    await site.control_plane.parts.retention.once()
     names = await database.partition_names(SIGHTINGS)
     assert partition(database, NOON - timedelta(days=1)) not in names
     assert partition(database, NOON) in names
@@ -78,7 +78,7 @@ async def test_a_day_goes_with_all_that_hangs_on_it(
 async def test_a_day_waits_for_its_longest_sighting(
     site: RunningControlPlane, clock: VirtualClock
 ) -> None:
-    database = site.control_plane.database
+    database = site.control_plane.parts.database
     reports = await Reports.open(site)
     await clock.advance(10 * DAY)
     await reports.send(report("unknown", start=NOW, end=NOW + 9 * DAY))
@@ -108,12 +108,12 @@ async def test_what_started_long_ago_has_a_place_too(site: RunningControlPlane) 
     reports = await Reports.open(site)
     await reports.send(report("unknown", start=NOW - 1_000 * DAY))
     assert await count(site, SightingRow) == 1
-    await site.control_plane.retention.once()
+    await site.control_plane.parts.retention.once()
     assert [await count(site, row) for row in (SightingRow, SightingIdRow)] == [0, 0]
 
 
 async def test_several_at_once_drop_each_day_once(site: RunningControlPlane) -> None:
-    database = site.control_plane.database
+    database = site.control_plane.parts.database
     reports = await Reports.open(site)
     starts = [NOW - number * DAY for number in range(1, 4)]
     await reports.send(*(report("unknown", start=start) for start in starts))

@@ -52,7 +52,7 @@ def pictures(folder: Path) -> int:
 async def nothing_queued(site: RunningControlPlane) -> None:
     """Wait until the removal task has nothing left to do."""
     while True:
-        async with site.control_plane.database.read() as session:
+        async with site.control_plane.parts.database.read() as session:
             if not await session.scalar(select(func.count()).select_from(BlobRemovalRow)):
                 return
         await asyncio.sleep(0)
@@ -61,8 +61,8 @@ async def nothing_queued(site: RunningControlPlane) -> None:
 def intake_of(site: RunningControlPlane) -> SightingIntake:
     """Return an intake of the site's own, to call it as no stream would."""
     data = site.settings.data_dir
-    vault = site.control_plane.vault
-    return SightingIntake(site.control_plane.database, BlobDirectory(data / "blobs"), vault)
+    vault = site.control_plane.parts.vault
+    return SightingIntake(site.control_plane.parts.database, BlobDirectory(data / "blobs"), vault)
 
 
 async def test_a_report_becomes_a_sighting_with_its_evidence(site: RunningControlPlane) -> None:
