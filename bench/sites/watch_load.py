@@ -29,6 +29,7 @@ from service_runtime.secret import Secret
 
 CHANGE = re.compile(rb"#(\d+) @(\d+)")
 _WATCHES_OF_A_CHANNEL = 25
+_EVENTS_PER_MESSAGE = 100
 Watch: TypeAlias = "asyncio.Task[None] | SseWatcher"
 
 
@@ -60,10 +61,12 @@ class Seen:
 
 async def watch_events(channel: MeshChannel, seen: Seen) -> None:
     """Watch typed events over gRPC."""
-    async for message in EventServiceStub(channel).WatchEvents(events_pb.WatchEventsRequest()):
+    request = events_pb.WatchEventsRequest(events_per_message=_EVENTS_PER_MESSAGE)
+    async for message in EventServiceStub(channel).WatchEvents(request):
         seen.opened.set()
         seen.messages += 1
-        seen.note(message.event.camera.name.encode())
+        for event in message.events:
+            seen.note(event.camera.name.encode())
 
 
 async def watch_cameras(channel: MeshChannel, seen: Seen) -> None:

@@ -78,8 +78,13 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         async for batch in self._follow(request.resume_token):
             if not batch.events:
                 yield pb.WatchEventsResponse(resume_token=batch.resume_token.encode())
-            for event in filter(wanted.holds, batch.events):
-                yield self._renderings.response(event)
+            events = filter(wanted.holds, batch.events)
+            if request.events_per_message > 1:
+                for several in self._together(events, request.events_per_message):
+                    yield several
+            else:
+                for event in events:
+                    yield self._renderings.response(event)
 
     async def _follow(self, token: str) -> AsyncIterator[FeedBatch]:
         """Yield the position to start from as an empty batch, then what follows it.
@@ -98,6 +103,20 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         async with contextlib.aclosing(batches):
             async for batch in batches:
                 yield batch
+
+    def _together(self, events: Iterator[FeedEvent], most: int) -> Iterator[pb.WatchEventsResponse]:
+        """Put several events into each message, which stays small all the same."""
+        several, size = pb.WatchEventsResponse(), 0
+        for one in map(self._renderings.response, events):
+            length = one.ByteSize()
+            if several.events and (len(several.events) == most or size + length > _CHUNK_BYTES):
+                yield several
+                several, size = pb.WatchEventsResponse(), 0
+            several.events.append(one.event)
+            several.resume_token = one.resume_token
+            size += length
+        if several.events:
+            yield several
 
     def _blocks(self, events: Iterator[FeedEvent]) -> Iterator[bytes]:
         """Join blocks into messages that are not too large."""

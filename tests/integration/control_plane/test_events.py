@@ -204,6 +204,24 @@ async def test_typed_events_begin_with_a_checkpoint(site: Site) -> None:
     assert (await anext(again)).event == message.event
 
 
+async def test_several_events_share_a_message_where_that_is_asked_for(site: Site) -> None:
+    stub = EventServiceStub(site.running.channel("viewer"))
+    call = aiter(stub.WatchEvents(event_service_pb2.WatchEventsRequest()))
+    start = (await anext(call)).resume_token
+    for _ in range(5):
+        await site.camera()
+    one_by_one = [await anext(call) for _ in range(5)]
+    asked = event_service_pb2.WatchEventsRequest(resume_token=start, events_per_message=3)
+    together = aiter(stub.WatchEvents(asked))
+    checkpoint = await anext(together)
+    assert not checkpoint.events
+    first, second = await anext(together), await anext(together)
+    assert not first.HasField("event")
+    assert [*first.events, *second.events] == [message.event for message in one_by_one]
+    assert (len(first.events), first.resume_token) == (3, one_by_one[2].resume_token)
+    assert second.resume_token == one_by_one[4].resume_token
+
+
 async def test_names_in_sightings_are_those_of_now(site: Site) -> None:
     persons = PersonServiceStub(site.running.channel())
     created = await persons.CreatePerson(person_service_pb2.CreatePersonRequest(name="Ada"))

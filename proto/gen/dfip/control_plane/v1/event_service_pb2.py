@@ -29,7 +29,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/event_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!dfip/control_plane/v1/event.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"s\n\x13StreamEventsRequest\x12\x1f\n\x05types\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18@\x12\x1b\n\tcamera_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0cresume_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"r\n\x12WatchEventsRequest\x12\x1f\n\x05types\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18@\x12\x1b\n\tcamera_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0cresume_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"X\n\x13WatchEventsResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.dfip.control_plane.v1.Event\x12\x14\n\x0cresume_token\x18\x02 \x01(\t2\xa6\x02\n\x0c\x45ventService\x12\x86\x01\n\x0cStreamEvents\x12*.dfip.control_plane.v1.StreamEventsRequest\x1a\x14.google.api.HttpBody\"2\x90\x02\x01\xaa\xbb\x18\x1c\n\x01\x01\x18\x01 \x01*\x13\n\x06\x65vents\x12\tcamera_id\x82\xd3\xe4\x93\x02\t\x12\x07/events0\x01\x12\x8c\x01\n\x0bWatchEvents\x12).dfip.control_plane.v1.WatchEventsRequest\x1a*.dfip.control_plane.v1.WatchEventsResponse\"$\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x01\x18\x01 \x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/events.ndjson0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/event_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!dfip/control_plane/v1/event.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"s\n\x13StreamEventsRequest\x12\x1f\n\x05types\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18@\x12\x1b\n\tcamera_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0cresume_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"\x97\x01\n\x12WatchEventsRequest\x12\x1f\n\x05types\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18@\x12\x1b\n\tcamera_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0cresume_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12#\n\x12\x65vents_per_message\x18\x04 \x01(\rB\x07\xbaH\x04*\x02\x18\x64\"\x86\x01\n\x13WatchEventsResponse\x12+\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1c.dfip.control_plane.v1.Event\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12,\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1c.dfip.control_plane.v1.Event2\xa6\x02\n\x0c\x45ventService\x12\x86\x01\n\x0cStreamEvents\x12*.dfip.control_plane.v1.StreamEventsRequest\x1a\x14.google.api.HttpBody\"2\x90\x02\x01\xaa\xbb\x18\x1c\n\x01\x01\x18\x01 \x01*\x13\n\x06\x65vents\x12\tcamera_id\x82\xd3\xe4\x93\x02\t\x12\x07/events0\x01\x12\x8c\x01\n\x0bWatchEvents\x12).dfip.control_plane.v1.WatchEventsRequest\x1a*.dfip.control_plane.v1.WatchEventsResponse\"$\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x01\x18\x01 \x01\x82\xd3\xe4\x93\x02\x10\x12\x0e/events.ndjson0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,16 +48,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['camera_id']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['resume_token']._loaded_options = None
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['resume_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['events_per_message']._loaded_options = None
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['events_per_message']._serialized_options = b'\272H\004*\002\030d'
   _globals['_EVENTSERVICE'].methods_by_name['StreamEvents']._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['StreamEvents']._serialized_options = b'\220\002\001\252\273\030\034\n\001\001\030\001 \001*\023\n\006events\022\tcamera_id\202\323\344\223\002\t\022\007/events'
   _globals['_EVENTSERVICE'].methods_by_name['WatchEvents']._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['WatchEvents']._serialized_options = b'\220\002\001\252\273\030\007\n\001\001\030\001 \001\202\323\344\223\002\020\022\016/events.ndjson'
   _globals['_STREAMEVENTSREQUEST']._serialized_start=219
   _globals['_STREAMEVENTSREQUEST']._serialized_end=334
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=336
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=450
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=452
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=540
-  _globals['_EVENTSERVICE']._serialized_start=543
-  _globals['_EVENTSERVICE']._serialized_end=837
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=337
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=488
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=491
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=625
+  _globals['_EVENTSERVICE']._serialized_start=628
+  _globals['_EVENTSERVICE']._serialized_end=922
 # @@protoc_insertion_point(module_scope)

@@ -22,19 +22,23 @@ class StreamEventsRequest(_message.Message):
     def __init__(self, types: _Optional[_Iterable[str]] = ..., camera_id: _Optional[str] = ..., resume_token: _Optional[str] = ...) -> None: ...
 
 class WatchEventsRequest(_message.Message):
-    __slots__ = ("types", "camera_id", "resume_token")
+    __slots__ = ("types", "camera_id", "resume_token", "events_per_message")
     TYPES_FIELD_NUMBER: _ClassVar[int]
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_PER_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     types: _containers.RepeatedScalarFieldContainer[str]
     camera_id: str
     resume_token: str
-    def __init__(self, types: _Optional[_Iterable[str]] = ..., camera_id: _Optional[str] = ..., resume_token: _Optional[str] = ...) -> None: ...
+    events_per_message: int
+    def __init__(self, types: _Optional[_Iterable[str]] = ..., camera_id: _Optional[str] = ..., resume_token: _Optional[str] = ..., events_per_message: _Optional[int] = ...) -> None: ...
 
 class WatchEventsResponse(_message.Message):
-    __slots__ = ("event", "resume_token")
+    __slots__ = ("event", "resume_token", "events")
     EVENT_FIELD_NUMBER: _ClassVar[int]
     RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     event: _event_pb2.Event
     resume_token: str
-    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., resume_token: _Optional[str] = ...) -> None: ...
+    events: _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]
+    def __init__(self, event: _Optional[_Union[_event_pb2.Event, _Mapping]] = ..., resume_token: _Optional[str] = ..., events: _Optional[_Iterable[_Union[_event_pb2.Event, _Mapping]]] = ...) -> None: ...
