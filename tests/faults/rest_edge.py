@@ -40,7 +40,7 @@ Fault = Callable[[World], Awaitable[None]]
 
 
 async def generated_requests(world: World) -> None:
-    count = world.many(30, 500)
+    count = world.many(30, 100)
     for request in _drawn(count, world.dice.getrandbits(32)):
         # the others' tokens are no matter of this row
         if "keys:rotate" not in request.path and "/subjects/" not in request.path:
@@ -178,7 +178,7 @@ async def request_id_with_another_body(world: World) -> None:
 
 async def slow_headers(world: World) -> None:
     head = b"GET /cameras HTTP/1.1\r\nhost: x\r\n"
-    async with raw.connections(*world.where, world.many(100, 1500)) as slow:
+    async with raw.connections(*world.where, world.many(100, 600)) as slow:
         for _, writer in slow:
             writer.write(head)
         for number in range(5):
@@ -196,7 +196,7 @@ async def slow_headers(world: World) -> None:
 async def slow_bodies(world: World) -> None:
     token = world.site.token().reveal().encode()
     head = b"POST /persons HTTP/1.1\r\n" + _HEAD % token + b"content-length: 500\r\n\r\n{"
-    async with raw.connections(*world.where, world.many(100, 1500)) as slow:
+    async with raw.connections(*world.where, world.many(100, 600)) as slow:
         for _ in range(3):
             for _, writer in slow:
                 writer.write(head)
@@ -210,7 +210,7 @@ async def readers_that_do_not_read(world: World) -> None:
     async with raw.connections(*world.where, world.many(20, 90)) as deaf:
         for _, writer in deaf:
             writer.write(ask)
-        for number in range(world.many(5, 50)):
+        for number in range(world.many(5, 20)):
             body = {"name": f"event {number} {new_id()}", "notes": "n" * 500}
             made = await world.ask("POST", "/persons", json=body)
             await world.ask("DELETE", f"/persons/{made.json()['data']['id']}")
@@ -222,7 +222,7 @@ async def rapid_reset(world: World) -> None:
     token = world.site.token("viewer").reveal()
     block = raw.head("GET", "/cameras", [("authorization", f"Bearer {token}")])
     flags = raw.END_HEADERS | raw.END_STREAM
-    for _ in range(world.many(2, 20)):
+    for _ in range(world.many(2, 6)):
         async with raw.connections(*world.where, 1) as ((reader, writer),):
             writer.write(raw.PREFACE + raw.frame(raw.SETTINGS))
             with contextlib.suppress(ConnectionError):
@@ -374,7 +374,7 @@ async def callers_that_hang_up(world: World) -> None:
     body = json.dumps({"name": "left", "request_id": new_id()}).encode()
     whole = b"POST /persons HTTP/1.1\r\n" + _HEAD % token
     whole += b"content-length: %d\r\n\r\n" % len(body) + body
-    for _ in range(world.many(30, 600)):
+    for _ in range(world.many(30, 200)):
         async with raw.connections(*world.where, 1) as ((_, writer),):
             writer.write(whole[: world.dice.randrange(len(whole) + 1)])
             await asyncio.sleep(0)
@@ -383,7 +383,7 @@ async def callers_that_hang_up(world: World) -> None:
 
 
 async def gibberish(world: World) -> None:
-    for _ in range(world.many(20, 300)):
+    for _ in range(world.many(20, 100)):
         noise = world.dice.randbytes(world.dice.randint(1, 3000))
         tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
         start = world.dice.choice((b"", tls, raw.PREFACE, b"GET / HTTP/1.1\r\n", b"GET "))

@@ -189,7 +189,7 @@ async def running_world(
             asyncio.create_task(world.others()) for _ in range(world.many(OTHERS_OF_TESTS, OTHERS))
         ]
         try:
-            for _ in range(world.many(1, 200)):
+            for _ in range(world.many(1, 40)):
                 await world.others_go_on(10)
             world.quiet_s, world.others_s = world.others_s, []
             yield world

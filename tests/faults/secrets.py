@@ -452,6 +452,7 @@ async def run(seed: int, size: int) -> Figures:
                     dice=random.Random(seed),
                     thorough=True,
                     extra=(Path(server.pgdata),),
+                    postgres_bin_dir=Path(server.bin_path),
                 ) as world,
             ):
                 found += await put_in(world, FAULTS, seed=seed, rounds=size)
