@@ -7,8 +7,8 @@ audience of its own, so that neither does for the other.
 
 Keys change while the edge runs, but Envoy reads the keys of its configuration once. So it serves
 itself the files: a listener that only this process can reach answers with what they hold now, and
-the check asks there when what it knows is a second old. A file that is not there yet becomes one without keys, so that
-the edge may start first; until keys come, callers are told to try again.
+the check asks there when what it knows is a second old. A file that is not there yet becomes one
+without keys, so that the edge may start first; until keys come, callers are told to try again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -163,8 +163,8 @@ def _provider(name: str, of: TokenIssuer) -> dict[str, Any]:
         "failed_status_in_metadata": REFUSED_TOKEN,
         "remote_jwks": {
             "http_uri": {"uri": f"http://keys/{name}", "cluster": _CLUSTER, "timeout": "1s"},
-            # No `async_fetch`: it asks from Envoy's main thread, where no listener inside the process
-            # answers. Each worker asks with the first request of a second.
+            # No `async_fetch`: it asks from Envoy's main thread, where no listener inside the
+            # process answers. Each worker asks with the first request of a second.
             "cache_duration": "1s",
         },
     }
