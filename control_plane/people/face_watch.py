@@ -93,8 +93,10 @@ class FaceWatch:
         return _messages(faces), removed
 
 
-def _messages(faces: Sequence[tuple[Face, Embedding]]) -> list[person_service_pb2.EnrolledFace]:
-    return [enrolled_message(face, embedding) for face, embedding in faces]
+def _messages(
+    faces: Sequence[tuple[Face, Embedding | None]],
+) -> list[person_service_pb2.EnrolledFace]:
+    return [enrolled_message(face, embedding) for face, embedding in faces if embedding is not None]
 
 
 def _checkpoint(token: ResumeToken) -> WatchFacesResponse:

@@ -13,14 +13,16 @@ from sqlalchemy import Select, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.database import Database, Transaction
-from control_plane.encryption import Vault
+from control_plane.encryption import Vault, VaultError
 from control_plane.face_values import Embedding, Quality
 from control_plane.people import model
 from control_plane.people.model import Face, Person, PersonChange
 from control_plane.people.tables import EmbeddingRow, FaceRow, PersonRow
 from service_runtime.errors import AlreadyExists
 from service_runtime.identifiers import new_id
+from service_runtime.structured_logging import get_logger
 
+_log = get_logger(__name__)
 Step: TypeAlias = Callable[[Transaction], Awaitable[None]]
 """Something more that one transaction does."""
 
@@ -198,14 +200,17 @@ class PersonStore:
 
     async def enrolled_after(
         self, face_id: str, *, pack_id: str, limit: int
-    ) -> list[tuple[Face, Embedding]]:
-        """Return enrolled faces of a pack in the order of their ids, after ``face_id``."""
+    ) -> list[tuple[Face, Embedding | None]]:
+        """Return enrolled faces of a pack in the order of their ids, after ``face_id``.
+
+        An embedding that does not open is None, here and below.
+        """
         query = _with_embeddings().where(FaceRow.pack_id == pack_id, FaceRow.id > face_id)
         return await self._enrolled(query.order_by(FaceRow.id).limit(limit))
 
     async def enrolled(
         self, face_ids: Collection[str], *, pack_id: str
-    ) -> list[tuple[Face, Embedding]]:
+    ) -> list[tuple[Face, Embedding | None]]:
         """Return those of the faces that are there and of the pack."""
         query = _with_embeddings().where(FaceRow.pack_id == pack_id, FaceRow.id.in_(face_ids))
         return await self._enrolled(query.order_by(FaceRow.revision))
@@ -233,7 +238,8 @@ class PersonStore:
             FaceRow.person_id == person_id, FaceRow.pack_id == embedding.pack_id
         )
         for face, row in await session.execute(query):
-            if model.is_twin(open_embedding(self._vault, face, row), embedding):
+            other = self._opened(face, row)
+            if other is not None and model.is_twin(other, embedding):
                 raise AlreadyExists(
                     "FACE_ALREADY_ENROLLED",
                     "This photograph is enrolled already; add another one of the person.",
@@ -241,12 +247,21 @@ class PersonStore:
                     face_id=face.id,
                 )
 
-    async def _enrolled(self, query: Select[FaceRow, EmbeddingRow]) -> list[tuple[Face, Embedding]]:
+    async def _enrolled(
+        self, query: Select[FaceRow, EmbeddingRow]
+    ) -> list[tuple[Face, Embedding | None]]:
         async with self._database.read() as session:
             return [
-                (_face(face), open_embedding(self._vault, face, row))
-                for face, row in await session.execute(query)
+                (_face(face), self._opened(face, row)) for face, row in await session.execute(query)
             ]
+
+    def _opened(self, face: FaceRow, row: EmbeddingRow) -> Embedding | None:
+        """Open an embedding; one that was damaged must not keep the others from being found."""
+        try:
+            return open_embedding(self._vault, face, row)
+        except VaultError:
+            _log.error("faces.embedding_unreadable", face_id=face.id)
+            return None
 
 
 async def require(session: AsyncSession, person_id: str) -> PersonRow:
@@ -318,7 +333,11 @@ async def mark_not_seen(
 
 
 def open_embedding(vault: Vault, face: FaceRow, row: EmbeddingRow) -> Embedding:
-    """Open a sealed embedding."""
+    """Open a sealed embedding.
+
+    Raises:
+        VaultError: It was changed, or sealed for another place.
+    """
     vector = vault.open(row.sealed, table="embeddings", column="sealed", row_id=row.face_id)
     return Embedding(pack_id=face.pack_id, dimension=row.dimension, vector=vector)
 

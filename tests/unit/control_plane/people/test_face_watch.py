@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from control_plane.people import face_watch
+from control_plane.people.tables import EmbeddingRow
 from dfip.control_plane.v1 import person_service_pb2 as pb
 from dfip.control_plane.v1 import person_service_pb2_grpc
 from service_runtime.resume_tokens import ResumeToken
@@ -73,6 +74,24 @@ async def test_the_snapshot_comes_in_pieces_and_then_changes_come(
     await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
     while watcher.faces:
         await watcher.read()
+    watcher.stream.cancel()
+
+
+async def test_a_damaged_embedding_keeps_no_other_from_the_index(
+    site: PeopleSite, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(face_watch, "_CHUNK", 1)
+    ada = await site.person("Ada")
+    enrolled = [await site.enrol(ada.id, vector(1, number)) for number in range(3)]
+    damaged = min(face.id for face in enrolled)
+    async with site.site.control_plane.parts.database.write() as tx:
+        row = await tx.session.get_one(EmbeddingRow, damaged)
+        row.sealed = row.sealed[:-1] + bytes([row.sealed[-1] ^ 1])
+    watcher = Watcher(site)
+    await watcher.complete()
+    assert watcher.faces.keys() == {face.id for face in enrolled} - {damaged}
+    assert damaged in capfd.readouterr().err
+    await site.enrol(ada.id, vector(1, 7))  # its twins are looked for among the others
     watcher.stream.cancel()
 
 
