@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 
@@ -28,8 +29,9 @@ def main() -> int:
         return int(trick.removeprefix("exit:"))
     if trick == "babble":
         while True:
-            sys.stdout.write("x" * 1023 + "\n")
+            sys.stdout.write(("x" * 1023 + "\n") * 4)
             sys.stdout.flush()
+            time.sleep(0.001)  # it fills a log, not the disk, should nobody end it
     while True:
         signal.pause()
 
