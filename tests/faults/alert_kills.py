@@ -51,6 +51,12 @@ _MOST_SIGHTINGS: Final = 10_000
 _WEBHOOKS: Final[dict[str, Any]] = {"webhook_networks": "127.0.0.0/8", "webhook_http": True}
 
 
+def _is_gone(error: grpc.aio.AioRpcError) -> bool:
+    """Tell whether the other side died; gRPC hides that behind a write that raced with it."""
+    raced = error.code() is grpc.StatusCode.INTERNAL and "from Core" in str(error.details())
+    return raced or error.code() is grpc.StatusCode.UNAVAILABLE
+
+
 class Client:
     """Channels to a control plane in another process."""
 
@@ -141,7 +147,7 @@ class World:
                 await self.reports.send_as(self.reports.sequence, seen)
                 self.reported.add(self.unsent.pop())
         except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            if not _is_gone(error):
                 raise
         except asyncio.InvalidStateError:
             pass  # it died between two messages

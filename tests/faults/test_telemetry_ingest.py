@@ -22,7 +22,7 @@ from tests.faults.telemetry_ingest import (
     stale_epoch,
 )
 
-ROUNDS = 2
+ROUNDS = 1
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_whatever_happens_samples_count_once(world: World, seed: int) -> None:
     await put_in(world, seed=seed, rounds=ROUNDS)
 

@@ -21,7 +21,7 @@ from tests.faults.watch import (
 )
 from tests.support.postgres import PostgresSite
 
-MANY = 100
+MANY = 40
 
 
 async def test_whatever_happens_nothing_is_missed_on_one(tmp_path: Path) -> None:

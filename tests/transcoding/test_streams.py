@@ -38,7 +38,7 @@ async def test_ndjson_is_one_object_a_line(client: httpx.AsyncClient, rooms: Roo
     async with client.stream("GET", "/events.ndjson") as response:
         assert response.headers["content-type"] == "application/x-ndjson"
         lines = response.aiter_lines()
-        first = {"event": {"type": "camera.enabled"}, "resume_token": "t1"}
+        first = {"event": {"type": "camera.enabled"}, "resume_token": "t1", "events": []}
         assert json.loads(await anext(lines)) == first
         rooms.events.queue.put_nowait("t2")
         assert json.loads(await anext(lines))["resume_token"] == "t2"
