@@ -101,7 +101,8 @@ async def test_an_unknown_camera_costs_one_look_and_no_more(site: Site) -> None:
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "FROM cameras" in statement:
+        # retention, which looks for old request ids, may have its turn now
+        if "FROM cameras" in statement and "request_id IS NOT NULL" not in statement:
             statements.append(statement)
 
     ours = reporter(site, gone)
