@@ -8,13 +8,13 @@ import grpc
 
 from cli.client.access import Access, connected
 from cli.client.lookup import camera_id_of, camera_names, person_id_of
+from cli.client.pages import all_pages
 from cli.client.rules import rule_id_of
 from cli.client.times import full_time, short_time
 from cli.output import Column, Output
 from cli.talk import Talk
 from dfip.control_plane.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
 
-_LARGEST_PAGE = 1000
 _RECONNECT_S = 1.0
 
 
@@ -74,14 +74,7 @@ async def list_alerts(
         )
         if since_s is not None:
             request.since.FromDatetime(datetime.now(UTC) - timedelta(seconds=since_s))
-        found: list[alert_pb2.Alert] = []
-        while len(found) < limit:
-            request.page_size = min(limit - len(found), _LARGEST_PAGE)
-            page = await stub.ListAlerts(request)
-            found.extend(page.data)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                break
+        found = await all_pages(stub.ListAlerts, request, limit=limit)
         names = await camera_names(channel)
     output.listing(found, alert_columns(names), empty="No alert was raised.")
 

@@ -3,11 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 from cli.client.access import Access, connected
+from cli.client.pages import all_pages
 from cli.client.times import full_time, short_time
 from cli.output import Column, Output
 from dfip.control_plane.v1 import audit_pb2, audit_service_pb2, audit_service_pb2_grpc
-
-_LARGEST_PAGE = 1000
 
 COLUMNS: tuple[Column[audit_pb2.AuditEntry], ...] = (
     Column(title="id", value=lambda e: e.id, aside=True),
@@ -46,16 +45,9 @@ async def list_audit(
     """
     if since_s is not None:
         wanted.since.FromDatetime(datetime.now(UTC) - timedelta(seconds=since_s))
-    found: list[audit_pb2.AuditEntry] = []
     async with connected(access) as channel:
         stub = audit_service_pb2_grpc.AuditServiceStub(channel)
-        while len(found) < limit:
-            wanted.page_size = min(limit - len(found), _LARGEST_PAGE)
-            page = await stub.ListAuditEntries(wanted)
-            found.extend(page.data)
-            wanted.page_token = page.next_page_token
-            if not page.next_page_token:
-                break
+        found = await all_pages(stub.ListAuditEntries, wanted, limit=limit)
     output.listing(found, COLUMNS, empty="Nothing was done yet.")
 
 

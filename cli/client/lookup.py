@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import grpc
 
+from cli.client.pages import all_pages
 from cli.failures import CommandFailed, ExitCode
 from dfip.control_plane.v1 import (
     control_plane_service_pb2,
@@ -14,8 +15,6 @@ from dfip.control_plane.v1 import (
     person_service_pb2,
     person_service_pb2_grpc,
 )
-
-_PAGE = 1000
 
 T = TypeVar("T")
 
@@ -49,16 +48,7 @@ async def person_id_of(channel: grpc.aio.Channel, reference: str) -> str:
 async def list_persons(channel: grpc.aio.Channel, *, name: str = "") -> list[person_pb2.Person]:
     """Return everybody whose name contains `name`, by name."""
     stub = person_service_pb2_grpc.PersonServiceStub(channel)
-    people: list[person_pb2.Person] = []
-    token = ""
-    while True:
-        page = await stub.ListPersons(
-            person_service_pb2.ListPersonsRequest(name=name, page_size=_PAGE, page_token=token)
-        )
-        people.extend(page.data)
-        token = page.next_page_token
-        if not token:
-            return people
+    return await all_pages(stub.ListPersons, person_service_pb2.ListPersonsRequest(name=name))
 
 
 async def camera_names(channel: grpc.aio.Channel) -> dict[str, str]:

@@ -9,12 +9,11 @@ import grpc
 
 from cli.client.access import Access, connected
 from cli.client.lookup import camera_id_of, is_id, only_one, person_id_of
+from cli.client.pages import all_pages
 from cli.client.watch_lists import watch_list_id_of
 from cli.output import Column, Output
 from cli.talk import Talk
 from dfip.control_plane.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +148,7 @@ async def rule_id_of(channel: grpc.aio.Channel, reference: str) -> str:
 
 async def _rules(channel: grpc.aio.Channel) -> list[alert_pb2.AlertRule]:
     stub = alert_service_pb2_grpc.AlertServiceStub(channel)
-    rules: list[alert_pb2.AlertRule] = []
-    request = alert_service_pb2.ListAlertRulesRequest(page_size=_PAGE)
-    while True:
-        page = await stub.ListAlertRules(request)
-        rules.extend(page.data)
-        request.page_token = page.next_page_token
-        if not page.next_page_token:
-            return rules
+    return await all_pages(stub.ListAlertRules, alert_service_pb2.ListAlertRulesRequest())
 
 
 async def _condition(

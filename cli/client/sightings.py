@@ -7,12 +7,12 @@ import grpc
 
 from cli.client.access import Access, connected
 from cli.client.lookup import camera_id_of, camera_names, person_id_of
+from cli.client.pages import all_pages
 from cli.client.times import full_time, short_time
 from cli.output import Column, Output
 from cli.talk import Talk
 from dfip.control_plane.v1 import sighting_pb2, sighting_service_pb2, sighting_service_pb2_grpc
 
-_LARGEST_PAGE = 1000
 _RECONNECT_S = 1.0
 
 
@@ -67,14 +67,7 @@ async def list_sightings(
             camera_id=await camera_id_of(channel, camera) if camera else "",
             person_id=await person_id_of(channel, person) if person else "",
         )
-        found: list[sighting_pb2.Sighting] = []
-        while len(found) < limit:
-            request.page_size = min(limit - len(found), _LARGEST_PAGE)
-            page = await stub.ListSightings(request)
-            found.extend(page.data)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                break
+        found = await all_pages(stub.ListSightings, request, limit=limit)
         names = await camera_names(channel)
     output.listing(found, sighting_columns(names), empty="Nobody was seen yet.")
 

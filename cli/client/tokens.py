@@ -7,6 +7,7 @@ from typing import Literal
 
 from cli.client.access import Access, connected
 from cli.client.lookup import camera_id_of
+from cli.client.pages import all_pages
 from cli.client.times import full_time, short_time
 from cli.failures import CommandFailed, ExitCode
 from cli.output import Column, Output, to_json
@@ -16,7 +17,6 @@ from dfip.control_plane.v1 import token_service_pb2_grpc
 
 _LIFETIME = re.compile(r"(\d{1,9})([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_LARGEST_PAGE = 1000
 _WORKER = "worker"
 
 
@@ -100,16 +100,9 @@ async def list_tokens(
     access: Access, output: Output, *, wanted: pb.ListTokensRequest, limit: int
 ) -> None:
     """Print the newest tokens, newest first; the pages of what is wanted are set here."""
-    found: list[pb.TokenRecord] = []
     async with connected(access) as channel:
         stub = token_service_pb2_grpc.TokenServiceStub(channel)
-        while len(found) < limit:
-            wanted.page_size = min(limit - len(found), _LARGEST_PAGE)
-            page = await stub.ListTokens(wanted)
-            found.extend(page.data)
-            wanted.page_token = page.next_page_token
-            if not page.next_page_token:
-                break
+        found = await all_pages(stub.ListTokens, wanted, limit=limit)
     output.listing(
         found, TOKEN, empty="No such token; make one with `dfip token issue --role ROLE`."
     )

@@ -7,11 +7,10 @@ import grpc
 
 from cli.client.access import Access, connected
 from cli.client.lookup import is_id, only_one, person_id_of
+from cli.client.pages import all_pages
 from cli.output import Column, Output
 from cli.talk import Talk
 from dfip.control_plane.v1 import alert_pb2, alert_service_pb2, alert_service_pb2_grpc
-
-_PAGE = 1000
 
 WATCH_LIST: tuple[Column[alert_pb2.WatchList], ...] = (
     Column(title="id", value=lambda w: w.id),
@@ -113,11 +112,4 @@ async def watch_list_id_of(channel: grpc.aio.Channel, reference: str) -> str:
 
 async def _watch_lists(channel: grpc.aio.Channel) -> list[alert_pb2.WatchList]:
     stub = alert_service_pb2_grpc.AlertServiceStub(channel)
-    found: list[alert_pb2.WatchList] = []
-    request = alert_service_pb2.ListWatchListsRequest(page_size=_PAGE)
-    while True:
-        page = await stub.ListWatchLists(request)
-        found.extend(page.data)
-        request.page_token = page.next_page_token
-        if not page.next_page_token:
-            return found
+    return await all_pages(stub.ListWatchLists, alert_service_pb2.ListWatchListsRequest())

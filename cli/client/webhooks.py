@@ -8,6 +8,7 @@ import grpc
 
 from cli.client.access import Access, connected
 from cli.client.lookup import camera_id_of, is_id, only_one
+from cli.client.pages import all_pages
 from cli.client.times import full_time, short_time
 from cli.failures import CommandFailed, ExitCode
 from cli.output import Column, Output, to_json
@@ -15,7 +16,6 @@ from cli.talk import Talk
 from dfip.control_plane.v1 import webhook_pb2, webhook_service_pb2_grpc
 from dfip.control_plane.v1 import webhook_service_pb2 as pb
 
-_PAGE = 1000
 _POLL_S = 0.3
 _ANSWERS_WITHIN_S = 20.0
 _KEEP_SECRET = "The secret is told this once; the receiver needs it to check signatures."  # noqa: S105 - a sentence
@@ -176,16 +176,9 @@ async def list_deliveries(
     access: Access, output: Output, *, webhook: str, state: str, limit: int
 ) -> None:
     """Print the newest deliveries of a webhook, newest first."""
-    found: list[webhook_pb2.WebhookDelivery] = []
     async with connected(access) as channel:
         request = pb.ListDeliveriesRequest(webhook_id=await _id_of(channel, webhook), state=state)
-        while len(found) < limit:
-            request.page_size = min(limit - len(found), _PAGE)
-            page = await _stub(channel).ListDeliveries(request)
-            found.extend(page.data)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                break
+        found = await all_pages(_stub(channel).ListDeliveries, request, limit=limit)
     output.listing(found, DELIVERY, empty="Nothing was sent yet.")
 
 
@@ -210,14 +203,7 @@ def _stub(channel: grpc.aio.Channel) -> webhook_service_pb2_grpc.WebhookServiceS
 
 
 async def _all(channel: grpc.aio.Channel) -> list[webhook_pb2.Webhook]:
-    found: list[webhook_pb2.Webhook] = []
-    request = pb.ListWebhooksRequest(page_size=_PAGE)
-    while True:
-        page = await _stub(channel).ListWebhooks(request)
-        found.extend(page.data)
-        request.page_token = page.next_page_token
-        if not page.next_page_token:
-            return found
+    return await all_pages(_stub(channel).ListWebhooks, pb.ListWebhooksRequest())
 
 
 async def _id_of(channel: grpc.aio.Channel, reference: str) -> str:
