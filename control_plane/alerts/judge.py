@@ -3,7 +3,7 @@
 How far the feed was judged stands in one row, which moves in the transaction that writes the alerts
 and is locked by whoever judges. So each fact is judged once, whatever crashes in between, and one
 replica at a time judges. States that last are looked at on a timer too, with the same rules
-(``judging.py``) and in the same kind of transaction. ``bench.py`` brings together what is needed.
+(``judging.py``) and in the same kind of transaction. ``docket.py`` brings together what is needed.
 
 A defect must not stop the task. A rule that fails on a fact is passed over for this fact. Where a
 batch of events fails as a whole, ever smaller ones are tried, until the event that fails stands
@@ -17,8 +17,8 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.alerts.bench import Bench, Case, alert_for, bench_for, new_standing
 from control_plane.alerts.cursor import CURSOR_ID, hold_cursor
+from control_plane.alerts.docket import Case, Docket, alert_for, docket_for, new_standing
 from control_plane.alerts.facts import Fact, Seen, Told, facts_of, types_for
 from control_plane.alerts.judging import NOTHING, Standing, judge
 from control_plane.alerts.lasting import health_now, last_count, lasting_counts
@@ -171,29 +171,29 @@ class AlertJudge:
     async def _hold_against_rules(self, tx: Transaction, facts: Sequence[Fact]) -> None:
         if not facts:
             return
-        bench = await bench_for(tx, facts, self._quarantine)
-        for case in bench.cases:
+        docket = await docket_for(tx, facts, self._quarantine)
+        for case in docket.cases:
             fact = case.fact
-            if isinstance(fact, Seen) and (case.rule.id, fact.sighting_id) in bench.raised:
+            if isinstance(fact, Seen) and (case.rule.id, fact.sighting_id) in docket.raised:
                 continue
-            await self._judge_case(tx, bench, case)
+            await self._judge_case(tx, docket, case)
 
-    async def _judge_case(self, tx: Transaction, bench: Bench, case: Case) -> None:
+    async def _judge_case(self, tx: Transaction, docket: Docket, case: Case) -> None:
         rule, fact = case.rule, case.fact
         key = (rule.id, case.subject)
-        row = bench.standings.get(key)
+        row = docket.standings.get(key)
         standing = NOTHING if row is None else _standing(row)
         lasted_until = await last_count(tx, rule, fact, standing)
         try:
             verdict = judge(rule, fact, standing, lasted_until=lasted_until)
             finding = verdict.finding
-            alert = None if finding is None else alert_for(tx.now, case, finding, bench)
+            alert = None if finding is None else alert_for(tx.now, case, finding, docket)
         except Exception as error:  # noqa: BLE001 - other rules have something to say to the fact
             self._quarantine.rule(rule.id, rule.version, error)
             return
         if verdict.standing != standing:
             if row is None:
-                row = bench.standings[key] = new_standing(case)
+                row = docket.standings[key] = new_standing(case)
                 tx.session.add(row)
             row.since = verdict.standing.since
             row.is_told = verdict.standing.is_told
@@ -202,7 +202,7 @@ class AlertJudge:
         if alert is not None:
             await add_alert(tx, alert)
             if isinstance(fact, Seen):
-                bench.raised.add((rule.id, fact.sighting_id))
+                docket.raised.add((rule.id, fact.sighting_id))
 
 
 async def _head(session: AsyncSession) -> int:

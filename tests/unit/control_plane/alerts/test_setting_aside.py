@@ -156,7 +156,7 @@ async def test_a_database_that_is_away_is_no_fault_of_the_event(
         raise DatabaseBusy
 
     with monkeypatch.context() as patch:
-        patch.setattr(judging, "bench_for", away)
+        patch.setattr(judging, "docket_for", away)
         with pytest.raises(DatabaseBusy):
             await judge.judge_events()
     await drain(judge)

@@ -3,7 +3,7 @@
 Locks are taken in this order: the cursor, cameras, people, rules, what is remembered of subjects.
 Erasing a person or removing a camera takes its row first as well, so an alert about somebody or
 something that goes at the same moment is either not raised or goes too. ``judge.py`` goes through
-the cases of a bench.
+the cases of a docket.
 """
 
 from collections.abc import Collection, Sequence
@@ -38,7 +38,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class Docket:
     """What the database says around some facts, held until the commit."""
 
     cameras: dict[str, str]
@@ -48,7 +48,7 @@ class Bench:
     raised: set[tuple[str, str]]
 
 
-async def bench_for(tx: Transaction, facts: Sequence[Fact], quarantine: Quarantine) -> Bench:
+async def docket_for(tx: Transaction, facts: Sequence[Fact], quarantine: Quarantine) -> Docket:
     """Bring together what is needed to judge facts, each thing locked in its turn."""
     cameras = await _cameras(tx, {fact.camera_id for fact in facts})
     named = {fact.person_id for fact in facts if isinstance(fact, Seen) and fact.person_id}
@@ -83,7 +83,7 @@ async def bench_for(tx: Transaction, facts: Sequence[Fact], quarantine: Quaranti
         for case in cases
         if case.rule.kind == WATCH_LIST_SEEN
     }
-    return Bench(
+    return Docket(
         cameras={row.id: row.name for row in cameras.values()},
         watch_lists=await watch_list_names(tx.session, list_ids),
         cases=cases,
@@ -138,11 +138,11 @@ def new_standing(case: Case) -> AlertStandingRow:
     )
 
 
-def alert_for(now: datetime, case: Case, finding: Finding, bench: Bench) -> Alert:
+def alert_for(now: datetime, case: Case, finding: Finding, docket: Docket) -> Alert:
     """Return the alert that a case raises."""
     rule, fact = case.rule, case.fact
-    camera_name = bench.cameras[fact.camera_id]
-    list_name = bench.watch_lists.get(rule.condition.watch_list_id or "", "")
+    camera_name = docket.cameras[fact.camera_id]
+    list_name = docket.watch_lists.get(rule.condition.watch_list_id or "", "")
     details: dict[str, Any] = {
         "camera_name": camera_name,
         "occurred_at": finding.occurred_at.isoformat(),
