@@ -35,7 +35,8 @@ def test_certificates_are_made_shown_and_renewed(tmp_path: Path, capsys: Capture
     renewed = listed(capsys)
     assert renewed["edge"]["days_left"] in {89, 90}
     assert renewed["edge"]["names"] == ["edge.dfip", "a.example"]
-    assert renewed["camera_manager"] == made["camera_manager"]
+    # what is left of it falls by a day while this test runs, once in a while
+    assert renewed["camera_manager"]["expires_at"] == made["camera_manager"]["expires_at"]
     assert run(["certs", "show", "--dir", place]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [row[:2] for row in rows] == [[name, "good"] for name in ("authority", *SERVICES)]
