@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ from dfip.control_plane.v1.token_service_pb2_grpc import TokenServiceStub
 _ROOT = Path(__file__).resolve().parents[1]
 # what one token may have open at once is bounded
 _WATCHES_OF_A_TOKEN = 40
+# more would hide a service that cannot keep up behind a queue of its own
+_CHANGES_AT_ONCE = 16
 _KINDS = {"watch-events": 100, "watch-cameras": 20, "sse": 80, "stalled-sse": 10}
 
 
@@ -79,19 +82,19 @@ async def measure(asked: argparse.Namespace) -> dict[str, object]:
             "edge": edge,
             "viewers": await viewers(site, asked),
             "manager": str(folder / "tokens" / "manager.token"),
-            "last": changes - 1,
+            "changes": changes,
+            "cameras": len(ids),
             **{kind.replace("-", "_"): vars(asked)[kind.replace("-", "_")] for kind in _KINDS},
         }
         watchers = await stack.enter_async_context(watching(told))
         cpu = {"control_plane": cpu_s(site.process), "envoy": cpu_s(envoy)}
         async with watched_memory(site.process) as memory, watched_memory(envoy) as of_envoy:
             started = time.perf_counter()
-            asked_ms = await change(site, ids, changes, asked.rate)
+            made = await change(site, ids, changes, asked.rate)
             took = time.perf_counter() - started
-            assert watchers.stdout is not None
-            seen = json.loads(await watchers.stdout.readline())
+            seen = await seen_by(watchers, made)
         now = {"control_plane": cpu_s(site.process), "envoy": cpu_s(envoy)}
-        p50, p99 = np.percentile(asked_ms, [50, 99])
+        p50, p99 = np.percentile([change.took_s * 1e3 for change in made], [50, 99])
         return {
             "benchmark": "watch",
             "machine": {
@@ -104,7 +107,7 @@ async def measure(asked: argparse.Namespace) -> dict[str, object]:
             "changes": changes,
             "changes_per_s": round(changes / took, 1),
             "change_ms": {"p50": round(float(p50), 1), "p99": round(float(p99), 1)},
-            "from_request_to_watcher": seen["by"],
+            "watchers": seen["by"],
             "stalled_sse": asked.stalled_sse,
             "cpu_share": {
                 **{name: round((now[name] - cpu[name]) / took, 2) for name in cpu},
@@ -163,21 +166,52 @@ async def viewers(site: ControlPlaneSite, asked: argparse.Namespace) -> list[str
     return tokens
 
 
-async def change(site: ControlPlaneSite, ids: list[str], changes: int, rate: float) -> list[float]:
-    """Rename cameras at a steady rate, one after the other; return how long each took in ms."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change that was made; moments are of the monotonic clock, in ns."""
+
+    asked_ns: int
+    answered_ns: int
+
+    @property
+    def took_s(self) -> float:
+        """How long its request took."""
+        return (self.answered_ns - self.asked_ns) / 1e9
+
+
+async def change(site: ControlPlaneSite, ids: list[str], changes: int, rate: float) -> list[Change]:
+    """Rename cameras at a steady rate, each in its time; return when each was made."""
     admin = site.admin()
     stub = ControlPlaneServiceStub(admin)
-    took: list[float] = []
+    made: dict[int, Change] = {}
+    places = asyncio.Semaphore(_CHANGES_AT_ONCE)
+
+    async def rename(number: int) -> None:
+        async with places:
+            asked_ns = time.monotonic_ns()
+            request = pb.UpdateCameraRequest(
+                camera_id=ids[number % len(ids)], name=name_of(number, asked_ns)
+            )
+            await stub.UpdateCamera(request)
+            made[number] = Change(asked_ns=asked_ns, answered_ns=time.monotonic_ns())
+
     started = time.perf_counter()
-    for number in range(changes):
-        await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
-        asked_at = time.perf_counter()
-        await stub.UpdateCamera(
-            pb.UpdateCameraRequest(camera_id=ids[number % len(ids)], name=name_of(number))
-        )
-        took.append((time.perf_counter() - asked_at) * 1e3)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(changes):
+            await asyncio.sleep(max(0.0, started + number / rate - time.perf_counter()))
+            tasks.create_task(rename(number))
     await admin.close()
-    return took
+    return [made[number] for number in range(changes)]
+
+
+async def seen_by(watchers: asyncio.subprocess.Process, made: list[Change]) -> dict[str, Any]:
+    """Tell the watchers when the changes were made; return what they saw of them."""
+    assert watchers.stdin is not None
+    assert watchers.stdout is not None
+    moments = [(change.asked_ns, change.answered_ns) for change in made]
+    watchers.stdin.write(json.dumps(moments).encode() + b"\n")
+    seen: dict[str, Any] = json.loads(await watchers.stdout.readline())
+    return seen
 
 
 def cpu_s(process: psutil.Process) -> float:

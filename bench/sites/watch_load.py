@@ -1,9 +1,9 @@
 """Watchers of cameras' changes, in a process of their own: ``python -m bench.sites.watch_load``.
 
-It reads one JSON document from standard input (``WatchLoad.told``), opens every watch, says
-``ready``, and prints what the watchers saw once each has been told of the last change. A change
-carries its number and the moment at which it was asked for in the camera's name, so a watcher
-knows by itself what it missed and how long it took.
+It reads one JSON document from standard input (``WatchLoad.told``), opens every watch and says
+``ready``. A second document tells when each change was asked for and answered, and once every
+watcher has been told of the last of them it prints what they saw. A change has its number in the
+camera's name, so a watcher knows by itself what it missed.
 """
 
 import asyncio
@@ -27,24 +27,34 @@ from dfip.control_plane.v1.event_service_pb2_grpc import EventServiceStub
 from service_runtime.clients import FileToken, MeshChannel, StaticToken, open_channel
 from service_runtime.secret import Secret
 
-CHANGE = re.compile(rb"#(\d+) @(\d+)")
+CHANGE = re.compile(rb"#(\d+) @\d+")
 _WATCHES_OF_A_CHANNEL = 25
 _EVENTS_PER_MESSAGE = 100
+_MISSED_AFTER_S = 30.0
 Watch: TypeAlias = "asyncio.Task[None] | SseWatcher"
+# of each change: asked for, answered
+Moments: TypeAlias = Sequence[tuple[int, int]]
 
 
-def name_of(number: int) -> str:
-    """Return a camera's name that tells the number of the change, and the time."""
-    return f"#{number} @{time.monotonic_ns()}"
+def name_of(number: int, asked_ns: int) -> str:
+    """Return a camera's name that tells the number of the change, and is no other run's."""
+    return f"#{number} @{asked_ns}"
 
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What one watcher was told."""
+    """What one watcher was told.
 
-    last: int
+    Attributes:
+        awaited: Numbers of changes that it has yet to be told of: all, or the last of each camera.
+        numbers: The changes in the order in which it was told.
+        told_ns: When, on the monotonic clock.
+        messages: In how many messages.
+    """
+
+    awaited: set[int]
     numbers: list[int] = field(default_factory=list)
-    latencies_s: list[float] = field(default_factory=list)
+    told_ns: list[int] = field(default_factory=list)
     messages: int = 0
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,10 +63,12 @@ class Seen:
         """Note the changes that a text tells of."""
         now = time.monotonic_ns()
         for found in CHANGE.finditer(text):
-            self.numbers.append(int(found[1]))
-            self.latencies_s.append((now - int(found[2])) / 1e9)
-            if self.numbers[-1] == self.last:
-                self.ended.set()
+            number = int(found[1])
+            self.numbers.append(number)
+            self.told_ns.append(now)
+            self.awaited.discard(number)
+        if not self.awaited:
+            self.ended.set()
 
 
 async def watch_events(channel: MeshChannel, seen: Seen) -> None:
@@ -164,16 +176,19 @@ class WatchLoad:
             await seen.opened.wait()
 
     async def ended(self) -> None:
-        """Wait until each watcher that reads was told of the last change."""
-        for kind, all_seen in self.seen.items():
-            if kind != "stalled_sse":
-                for seen in all_seen:
-                    await seen.ended.wait()
+        """Wait until each watcher that reads was told of all, but not for ever."""
+        reading = [
+            asyncio.create_task(seen.ended.wait())
+            for kind, all_seen in self.seen.items()
+            if kind != "stalled_sse"
+            for seen in all_seen
+        ]
+        await asyncio.wait(reading, timeout=_MISSED_AFTER_S)
 
-    def figures(self) -> dict[str, Any]:
-        """Return what each kind of watcher saw."""
+    def figures(self, moments: Moments) -> dict[str, Any]:
+        """Return what each kind of watcher saw of changes that were made at these moments."""
         return {
-            kind: _figures(kind, all_seen, self.told["last"])
+            kind: _figures(kind, all_seen, moments)
             for kind, all_seen in self.seen.items()
             if all_seen and kind != "stalled_sse"
         }
@@ -184,7 +199,9 @@ class WatchLoad:
         return self.channels[-1]
 
     def _new(self, kind: str) -> Seen:
-        seen = Seen(last=self.told["last"])
+        changes: int = self.told["changes"]
+        newest = max(0, changes - self.told["cameras"]) if kind == "watch_cameras" else 0
+        seen = Seen(awaited=set(range(newest, changes)))
         self.seen.setdefault(kind, []).append(seen)
         return seen
 
@@ -196,29 +213,31 @@ class WatchLoad:
             yield from all_seen
 
 
-def _figures(kind: str, all_seen: Sequence[Seen], last: int) -> dict[str, Any]:
-    latencies = np.array([s for seen in all_seen for s in seen.latencies_s]) * 1e3
-    p50, p99 = np.percentile(latencies, [50, 99])
-    whole = list(range(last + 1))
+def _figures(kind: str, all_seen: Sequence[Seen], moments: Moments) -> dict[str, Any]:
+    numbers = np.array([number for seen in all_seen for number in seen.numbers])
+    told_ns = np.array([told for seen in all_seen for told in seen.told_ns])
+    made_ns = np.array(moments)[numbers]
     figures: dict[str, Any] = {
         "watchers": len(all_seen),
-        "told": len(latencies),
+        "told": len(numbers),
         "messages": sum(seen.messages for seen in all_seen),
-        "ms": {
-            "p50": round(float(p50), 1),
-            "p99": round(float(p99), 1),
-            "max": round(float(latencies.max()), 1),
-        },
+        "ms_from_request": _spread((told_ns - made_ns[:, 0]) / 1e6),
+        "ms_from_answer": _spread((told_ns - made_ns[:, 1]) / 1e6),
+        # of a camera that changed again, those who watch cameras may be told the newest state alone
+        "missed": sum(len(seen.awaited) for seen in all_seen),
     }
-    if kind == "watch_cameras":
-        # of a camera that changed again the newest state is enough
-        figures["without_the_last"] = sum(seen.numbers[-1] != last for seen in all_seen)
-    else:
-        figures["missed"] = sum(len(set(whole) - set(seen.numbers)) for seen in all_seen)
-        figures["out_of_order_or_twice"] = sum(
-            seen.numbers != sorted(set(seen.numbers)) for seen in all_seen
+    if kind != "watch_cameras":
+        order = all_seen[0].numbers
+        figures["in_another_order_or_twice"] = sum(
+            seen.numbers != order or len(set(seen.numbers)) < len(seen.numbers) for seen in all_seen
         )
     return figures
+
+
+def _spread(values: "np.ndarray[Any, Any]") -> dict[str, float]:
+    p50, p99 = np.percentile(values, [50, 99])
+    spread = {"p50": p50, "p99": p99, "max": values.max()}
+    return {name: round(float(value), 1) for name, value in spread.items()}
 
 
 async def main() -> None:
@@ -227,14 +246,11 @@ async def main() -> None:
     await load.open()
     print("ready", flush=True)
     cpu = psutil.Process().cpu_times()
+    moments = json.loads(await asyncio.to_thread(sys.stdin.readline))
     await load.ended()
     after = psutil.Process().cpu_times()
-    print(
-        json.dumps(
-            {"cpu_s": after.user + after.system - cpu.user - cpu.system, "by": load.figures()}
-        ),
-        flush=True,
-    )
+    spent_s = after.user + after.system - cpu.user - cpu.system
+    print(json.dumps({"cpu_s": spent_s, "by": load.figures(moments)}), flush=True)
     await asyncio.to_thread(sys.stdin.readline)  # stay until all memory is measured
 
 
