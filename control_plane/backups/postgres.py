@@ -8,6 +8,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -69,24 +70,23 @@ class PostgresTools:
 
     async def _run(self, program: str, options: Sequence[str]) -> None:
         async with self._environment() as environ:
-            process = await asyncio.create_subprocess_exec(
-                program,
-                "--no-password",
-                *options,
-                env=dict(environ),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
+            # not by the loop: uvloop forks, and what gRPC does in a fork kills some of the children
+            process = subprocess.Popen(  # noqa: S603 the program is PostgreSQL's own
+                (program, "--no-password", *options),
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
             )
+            ending = asyncio.ensure_future(asyncio.to_thread(process.communicate))
             try:
                 async with asyncio.timeout(_LONGEST_S):
-                    _, said = await process.communicate()
+                    _, said = await asyncio.shield(ending)
             except TimeoutError:
                 raise BackupError(f"{program} did not end; look at the database server.") from None
             finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+                process.kill()  # nothing, once it has ended
+                await ending
         if process.returncode:
             # what it says may repeat rows; its kind of failure is enough for the log
             _log.error("backup.program_failed", program=program, status=process.returncode)
