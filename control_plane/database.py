@@ -7,7 +7,8 @@ the end of their transaction, in the order in which transactions commit (``engin
 says how). In the same way the audit row of the call that changes something
 (``service_runtime.audit``) is written by its first transaction, whatever the call does. After each
 commit ``Database.committed`` wakes whoever follows the feed
-(``control_plane.events.feed``).
+(``control_plane.events.feed``), and ``Database.removals`` whoever removes pictures
+(``control_plane.blobs.removal``).
 """
 
 import asyncio
@@ -37,6 +38,8 @@ from service_runtime.clock import Clock
 
 T = TypeVar("T")
 
+# tasks that follow commits look once in so long, however many there are
+PACE_S: Final = 0.05
 _FINISH_S: Final = 5.0
 _TRIES: Final = 5
 
@@ -64,6 +67,7 @@ class Transaction:
         self.session = session
         self.now = now
         self.has_events = False
+        self.has_removals = False
         self._engine = engine
         self._pending: list[EventRow] = []
         self._audit_object: AuditObject | None = None
@@ -185,6 +189,7 @@ class Database:
         self._check_keys: Callable[[Transaction], Awaitable[None]] = _nothing_to_check
         self._read_keys: Callable[[], Awaitable[None]] = _nothing_to_read
         self.committed = Broadcast()
+        self.removals = Broadcast()
 
     def guard_keys(
         self,
@@ -242,6 +247,8 @@ class Database:
                 # also when cancelled: the commit may have happened, and a hint costs nothing
                 if tx.has_events:
                     self.committed.notify()
+                if tx.has_removals:
+                    self.removals.notify()
 
     async def transact(self, step: Callable[[Transaction], Awaitable[T]]) -> T:
         """Do a step in a write transaction, once more where others were in its way.

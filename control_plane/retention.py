@@ -24,10 +24,12 @@ from control_plane.telemetry.model import OLDEST
 from control_plane.telemetry.store import TelemetryStore
 from control_plane.tokens.records import TokenRecords
 from control_plane.webhooks.removal import forget_old_secrets, remove_old_deliveries
-from service_runtime.clock import Clock
+from service_runtime.clock import Clock, wait_at_most
 from service_runtime.structured_logging import get_logger
 
 EVERY_S: Final = 3600.0
+# everybody comes back at once after a restart, and what is old can wait that long
+FIRST_S: Final = 60.0
 _CHUNK: Final = 200
 # a batch of a session that is forgotten would count again, were its samples not too old by then
 _TELEMETRY_SESSIONS: Final = OLDEST + timedelta(days=1)
@@ -58,17 +60,12 @@ class Retention:
         self._asked = asyncio.Event()
 
     async def run(self) -> None:
-        """Look once an hour, for ever, and whenever somebody asks."""
+        """Look a minute after the start, once an hour, and whenever somebody asks, for ever."""
+        await wait_at_most(self._clock, self._asked, FIRST_S)
         while True:
             self._asked.clear()
             await self.once()
-            sleep = asyncio.create_task(self._clock.sleep(EVERY_S))
-            asked = asyncio.create_task(self._asked.wait())
-            try:
-                await asyncio.wait({sleep, asked}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleep.cancel()
-                asked.cancel()
+            await wait_at_most(self._clock, self._asked, EVERY_S)
 
     def ask(self) -> None:
         """Have the next round begin at once."""

@@ -4,6 +4,7 @@
 (streams do not); calls that the contract calls idempotent are retried while the service is away.
 """
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -99,7 +100,7 @@ def open_channel(
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 5_000),
         ("grpc.enable_retries", 1),
-        ("grpc.service_config", json.dumps(_service_config())),
+        ("grpc.service_config", _service_config()),
         # one service's channels must not share a connection whose failure they share too
         ("grpc.use_local_subchannel_pool", 1),
     ]
@@ -197,11 +198,25 @@ class MeshChannel(grpc.aio.Channel):
         await self._channel.channel_ready()
 
 
-def _service_config() -> dict[str, Any]:
-    """Retries for the idempotent RPCs of every contract that this process has imported."""
+def _service_config() -> str:
+    """Retries for the idempotent RPCs of every contract that this process has imported, as JSON."""
+    return _retries_for(
+        tuple(
+            sorted(
+                name
+                for name in sys.modules
+                if name.startswith(_CONTRACT_PREFIX) and name.endswith("_pb2")
+            )
+        )
+    )
+
+
+@functools.cache
+def _retries_for(contracts: tuple[str, ...]) -> str:
+    files: list[FileDescriptor] = [sys.modules[name].DESCRIPTOR for name in contracts]
     names = [
         {"service": service.full_name, "method": method.name}
-        for file in _imported_contracts()
+        for file in files
         for service in file.services_by_name.values()
         for method in service.methods
         if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
@@ -215,10 +230,5 @@ def _service_config() -> dict[str, Any]:
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
-    return {"methodConfig": [{"name": names, "retryPolicy": policy}] if names else []}
-
-
-def _imported_contracts() -> Iterable[FileDescriptor]:
-    for name, module in sorted(sys.modules.items()):
-        if name.startswith(_CONTRACT_PREFIX) and name.endswith("_pb2"):
-            yield module.DESCRIPTOR
+    config = {"methodConfig": [{"name": names, "retryPolicy": policy}] if names else []}
+    return json.dumps(config)

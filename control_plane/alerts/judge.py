@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.alerts.cursor import CURSOR_ID, hold_cursor
+from control_plane.alerts.cursor import hold_cursor
 from control_plane.alerts.docket import Case, Docket, alert_for, docket_for, new_standing
 from control_plane.alerts.facts import Fact, Seen, Told, facts_of, types_for
 from control_plane.alerts.judging import NOTHING, Standing, judge
@@ -27,7 +27,7 @@ from control_plane.alerts.quarantine import Quarantine
 from control_plane.alerts.rules import enabled_rules
 from control_plane.alerts.store import add_alert
 from control_plane.alerts.tables import AlertCursorRow, AlertStandingRow
-from control_plane.database import Database, Transaction
+from control_plane.database import PACE_S, Database, Transaction
 from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable
 from control_plane.events.tables import EventRow, FeedRow
 from service_runtime.clock import Clock
@@ -36,6 +36,7 @@ from service_runtime.structured_logging import get_logger
 TICK_S: Final = 5.0
 BATCH: Final = 200
 _LONGEST_LAG: Final = 1_000
+_NEWEST: Final = select(func.max(EventRow.sequence)).scalar_subquery()
 _log = get_logger(__name__)
 
 
@@ -46,6 +47,8 @@ class AlertJudge:
         self._database = database
         self._clock = clock
         self._quarantine = Quarantine()
+        # the newest event when nothing was found to judge
+        self._found_none_to = -1
         # how many events one transaction takes: fewer for a while after it failed
         self._most = BATCH
         # the event that a transaction of one event is about
@@ -63,6 +66,7 @@ class AlertJudge:
                     tick = asyncio.ensure_future(self._clock.sleep(TICK_S))
                     await self.judge_time()
                     continue
+                await asyncio.sleep(PACE_S)
                 waiting = asyncio.ensure_future(committed.wait())
                 try:
                     await asyncio.wait({waiting, tick}, return_when=asyncio.FIRST_COMPLETED)
@@ -74,12 +78,16 @@ class AlertJudge:
     async def judge_events(self) -> bool:
         """Judge the next events; return whether there may be more."""
         async with self._database.read() as session:
-            rules = await enabled_rules(session)
-            cursor = await session.get_one(AlertCursorRow, CURSOR_ID)
-            head = await _head(session)
-            types = types_for(rule.kind for rule in rules)
-            waits = await _next_events(session, types, cursor.sequence, head, limit=1)
-        if not waits and head - cursor.sequence < _LONGEST_LAG:
+            query = select(AlertCursorRow.sequence, _NEWEST)
+            judged_to, newest = (await session.execute(query)).one()
+            head = newest or 0
+            if head == self._found_none_to:
+                return False
+            types = types_for(rule.kind for rule in await enabled_rules(session))
+            waits = await _next_events(session, types, judged_to, head, limit=1)
+        if not waits and head - judged_to < _LONGEST_LAG:
+            # a change of rules is an event, too
+            self._found_none_to = head
             return False
         try:
             more = await self._database.transact(self._judge_events)

@@ -2,9 +2,9 @@
 
 Rows go in a transaction, files cannot. So the transaction that removes a row also writes the ids
 of its pictures into ``blob_removals``, and a ``BlobRemover`` removes the files of committed entries
-before the entries themselves. A crash anywhere in between leaves an entry, which the next start
-works off; removing a file twice does no harm. Files without any row, left by a crash before a
-commit, are swept by age.
+before the entries themselves: those of its own process at once, those that a crash left, of
+whatever process, at its start and once a minute. Removing a file twice does no harm. Files without
+any row, left by a crash before a commit, are swept by age.
 """
 
 import asyncio
@@ -20,12 +20,14 @@ from control_plane.database import Database, Transaction
 from control_plane.outages import outliving_outages
 from control_plane.people.tables import FaceRow
 from control_plane.sightings.tables import SightingRow
-from service_runtime.clock import Clock
+from service_runtime.clock import Clock, wait_at_most
 from service_runtime.structured_logging import get_logger
 
 _log = get_logger(__name__)
 _BATCH: Final = 500
-_RETRY_S: Final = 60.0
+_AGAIN_S: Final = 60.0
+# everybody comes back at once after a restart, and this can wait that long
+_FIRST_S: Final = 60.0
 _ORPHAN_AGE: Final = timedelta(hours=1)
 _SWEEP_EVERY_S: Final = 24 * 3600.0
 
@@ -36,6 +38,7 @@ NAMED_BY: Final = (FaceRow.portrait_blob_id, SightingRow.crop_blob_id)
 async def queue_removals(tx: Transaction, blob_ids: Sequence[str]) -> None:
     """Have pictures removed once this transaction is committed."""
     if blob_ids:
+        tx.has_removals = True
         rows = [{"blob_id": blob_id, "queued_at": tx.now} for blob_id in blob_ids]
         await tx.session.execute(insert(BlobRemovalRow), rows)
 
@@ -50,12 +53,11 @@ class BlobRemover:
         self._draining = asyncio.Lock()
 
     async def run(self) -> None:
-        """Drain whenever something was committed, sweep orphans at start and once a day.
+        """Drain whenever there is something to remove, scrub once, sweep orphans once a day.
 
         Whoever removes rows for good empties the write-ahead log after them; a crash may have come
         first, so that is done once more here.
         """
-        await self._database.scrub()
         async with asyncio.TaskGroup() as tasks:
             for name, work in (
                 ("blob-removal", self._drain_always),
@@ -90,16 +92,18 @@ class BlobRemover:
 
     async def _drain_always(self) -> None:
         while True:
-            committed = self._database.committed.next()
+            queued = self._database.removals.next()
             try:
                 await self.drain()
             except OSError as error:
                 _log.error("blobs.removal_failed", errno=error.errno)
-                await self._clock.sleep(_RETRY_S)
+                await self._clock.sleep(_AGAIN_S)
                 continue
-            await committed.wait()
+            await wait_at_most(self._clock, queued, _AGAIN_S)
 
     async def _sweep_daily(self) -> None:
+        await self._clock.sleep(_FIRST_S)
+        await self._database.scrub()
         while True:
             try:
                 swept = await self.sweep()

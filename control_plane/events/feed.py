@@ -110,6 +110,7 @@ class ChangeFeed:
             as_of = await self.require_kept(session, position)
         caught_up = False
         async with self._tail.following() as woken:
+            await self._tail.first_look()
             with _Ticker(self._clock, tick_s, woken) as ticker:
                 while True:
                     woken.clear()

@@ -23,7 +23,7 @@ from control_plane.database import Database
 from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable
 from control_plane.events.model import FeedEvent
 from control_plane.events.reading import Found, Standing, events_after, events_again, standing
-from service_runtime.clock import Clock
+from service_runtime.clock import Clock, wait_at_most
 from service_runtime.resume_tokens import ResumeToken
 from service_runtime.structured_logging import get_logger
 
@@ -63,6 +63,7 @@ class FeedTail:
         self._most_events = most_events
         self._followers: set[asyncio.Event] = set()
         self._reading: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
         self._forget()
 
     @asynccontextmanager
@@ -72,6 +73,7 @@ class FeedTail:
         self._followers.add(woken)
         if self._reading is None or self._reading.done():
             self._forget()
+            self._looked = asyncio.Event()
             self._reading = asyncio.create_task(self._read())
             # followers are told what ended it, if there are any
             self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -83,6 +85,10 @@ class FeedTail:
                 reading, self._reading = self._reading, None
                 reading.cancel()
                 await asyncio.wait({reading})
+
+    async def first_look(self) -> None:
+        """Wait until the reader has looked once, so that who comes with many need not."""
+        await self._looked.wait()
 
     def wake(self) -> None:
         """Have every follower look up."""
@@ -133,30 +139,25 @@ class FeedTail:
                 except (DatabaseUnavailable, DatabaseBusy) as error:
                     # followers stay: what is committed meanwhile, by whomever, is found after it
                     _log.warning("feed.waits_for_the_database", reason=error.reason)
-                    await self._pause(committed, _AGAIN_S)
+                    await wait_at_most(self._clock, committed, _AGAIN_S)
                 else:
                     if not more:
                         await self._gather()
-                        await self._pause(committed, _POLL_S)
+                        await wait_at_most(self._clock, committed, _POLL_S)
         finally:
             self.wake()
 
     async def _gather(self) -> None:
         await asyncio.sleep(pace_s(len(self._followers)))
 
-    async def _pause(self, committed: asyncio.Event, most_s: float) -> None:
-        waits = {
-            asyncio.ensure_future(committed.wait()),
-            asyncio.ensure_future(self._clock.sleep(most_s)),
-        }
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-
     async def _look(self) -> bool:
         """Read the next page, and return whether there is another one."""
+        try:
+            return await self._read_page()
+        finally:
+            self._looked.set()
+
+    async def _read_page(self) -> bool:
         async with self._database.read() as session:
             now = await standing(session)
             begins = self._begins_anew(now)

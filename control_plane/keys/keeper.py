@@ -19,7 +19,7 @@ from control_plane.keys.ring import DataKey, DataKeys
 from control_plane.keys.signing import SigningKeys
 from control_plane.keys.tables import PUBLISHED, RETIRED, SEALING, SigningKeyRow
 from control_plane.tokens.bootstrap import TokenBootstrap
-from service_runtime.clock import Clock
+from service_runtime.clock import Clock, wait_at_most
 from service_runtime.errors import FailedPrecondition
 from service_runtime.structured_logging import get_logger
 
@@ -108,14 +108,14 @@ class KeyKeeper:
         await self._tokens.write()
 
     async def run(self) -> None:
-        """Look every so often, and whenever there is something to do."""
+        """Look every so often, and whenever there is something to do; ``open`` has just looked."""
         while True:
+            await self._wait()
             self._wake.clear()
             try:
                 await self.step()
             except (VaultError, OSError) as error:
                 _log.error("keys.step_failed", error=type(error).__name__)
-            await self._wait()
 
     async def step(self) -> None:
         """Do what is due now."""
@@ -225,10 +225,4 @@ class KeyKeeper:
     async def _wait(self) -> None:
         pending = [key.state for key in self._data.seen] + [row.state for row in self._signing.seen]
         waits_s = SHARED_POLL_S if self._shared or PUBLISHED in pending else ALONE_POLL_S
-        sleep = asyncio.create_task(self._clock.sleep(waits_s))
-        woken = asyncio.create_task(self._wake.wait())
-        try:
-            await asyncio.wait({sleep, woken}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleep.cancel()
-            woken.cancel()
+        await wait_at_most(self._clock, self._wake, waits_s)

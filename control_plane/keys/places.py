@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Function, LargeBinary, bindparam, func, select, update
+from sqlalchemy import Function, LargeBinary, ScalarSelect, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -37,15 +37,15 @@ class Place:
         """Name of the column, part of what a value is bound to."""
         return str(self.value.key)
 
-    async def count(self, session: AsyncSession) -> int:
-        """Return how many values there are."""
+    def count(self) -> ScalarSelect[int]:
+        """Return the query of how many values there are."""
         query = select(func.count()).where(self.value.is_not(None))
-        return await session.scalar(query.select_from(self.value.class_)) or 0
+        return query.select_from(self.value.class_).scalar_subquery()
 
-    async def count_of(self, session: AsyncSession, key_id: int) -> int:
-        """Return how many values were sealed with a data key."""
+    def count_of(self, key_id: int) -> ScalarSelect[int]:
+        """Return the query of how many values were sealed with a data key."""
         query = select(func.count()).where(self._header() == header_of(key_id))
-        return await session.scalar(query.select_from(self.value.class_)) or 0
+        return query.select_from(self.value.class_).scalar_subquery()
 
     async def batch(
         self, session: AsyncSession, *, other_than: int, after: str, limit: int
@@ -97,9 +97,11 @@ UNSEALED: Final = (DataKeyRow.wrapped, TelemetrySessionRow.last_digest)
 
 async def count_sealed_with(session: AsyncSession, key_id: int) -> int:
     """Return how many values of the database a data key sealed."""
-    return sum([await place.count_of(session, key_id) for place in SEALED])
+    counts = (await session.execute(select(*(place.count_of(key_id) for place in SEALED)))).one()
+    return sum(counts)
 
 
 async def count_sealed(session: AsyncSession) -> int:
     """Return how many sealed values the database holds."""
-    return sum([await place.count(session) for place in SEALED])
+    counts = (await session.execute(select(*(place.count() for place in SEALED)))).one()
+    return sum(counts)

@@ -213,6 +213,8 @@ class DataKeys:
         Raises:
             VaultError: They were sealed with other master keys.
         """
+        if not await count_sealed(session):
+            return
         vault = Vault()
         vault.use(KeyRing(sealing=1, keys={}, masters={key.number: key.values for key in masters}))
         for place in SEALED:

@@ -36,7 +36,7 @@ from control_plane.webhooks.sender import TIMEOUT_S, Sender
 from control_plane.webhooks.signature import signed_headers
 from control_plane.webhooks.tables import WebhookDeliveryRow, WebhookRow
 from control_plane.webhooks.url import Receiver, parse_receiver
-from service_runtime.clock import Clock
+from service_runtime.clock import Clock, wait_at_most
 from service_runtime.errors import InvalidArgument
 from service_runtime.secret import Secret
 from service_runtime.structured_logging import get_logger
@@ -123,7 +123,7 @@ class Courier:
             while True:
                 changed = self._changed.next()
                 wait_s = await self.turn()
-                await self._wait(changed, wait_s)
+                await wait_at_most(self._clock, changed, wait_s)
         except asyncio.CancelledError:
             for flight in self._flights:
                 flight.cancel()
@@ -244,17 +244,6 @@ class Courier:
     def _landed(self, flight: asyncio.Task[None]) -> None:
         del self._flights[flight]
         self._changed.notify()
-
-    async def _wait(self, changed: asyncio.Event, wait_s: float) -> None:
-        waits: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(changed.wait()),
-            asyncio.ensure_future(self._clock.sleep(wait_s)),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 async def _settle(

@@ -12,13 +12,13 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.database import Broadcast, Database, Transaction
+from control_plane.database import PACE_S, Broadcast, Database, Transaction
 from control_plane.events.tables import EventRow, FeedRow
 from control_plane.webhooks import model, store
 from control_plane.webhooks.deliveries import queued, trim
 from control_plane.webhooks.model import Wish
 from control_plane.webhooks.tables import WebhookCursorRow
-from service_runtime.clock import Clock
+from service_runtime.clock import Clock, wait_at_most
 from service_runtime.structured_logging import get_logger
 
 BATCH: Final = 500
@@ -57,7 +57,8 @@ class FanOut:
             committed = self._database.committed.next()
             if await self.step():
                 continue
-            await self._wait_for(committed)
+            await asyncio.sleep(PACE_S)
+            await wait_at_most(self._clock, committed, _LOOK_S)
 
     async def step(self) -> bool:
         """Look at the next events; tell whether there may be more."""
@@ -114,17 +115,6 @@ class FanOut:
                 _log.warning("webhooks.queue_full", webhook_id=webhook_id, dropped=dropped)
             uncounted = 0
         self._uncounted[webhook_id] = uncounted
-
-    async def _wait_for(self, committed: asyncio.Event) -> None:
-        waits = [
-            asyncio.ensure_future(committed.wait()),
-            asyncio.ensure_future(self._clock.sleep(_LOOK_S)),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 async def _wishes(session: AsyncSession) -> list[Wish]:
