@@ -70,14 +70,7 @@ class PostgresTools:
 
     async def _run(self, program: str, options: Sequence[str]) -> None:
         async with self._environment() as environ:
-            # not by the loop: uvloop forks, and what gRPC does in a fork kills some of the children
-            process = subprocess.Popen(  # noqa: S603 the program is PostgreSQL's own
-                (program, "--no-password", *options),
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
+            process = _start((program, "--no-password", *options), environ)
             ending = asyncio.ensure_future(asyncio.to_thread(process.communicate))
             try:
                 async with asyncio.timeout(_LONGEST_S):
@@ -111,6 +104,17 @@ class PostgresTools:
             yield environ | {"PGPASSFILE": str(password_file)}
         finally:
             password_file.unlink(missing_ok=True)
+
+
+def _start(command: Sequence[str], environ: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a program without the loop: uvloop forks, and gRPC's part in that kills children."""
+    return subprocess.Popen(  # noqa: S603 the program is PostgreSQL's own
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
 
 
 def _address(url: URL) -> dict[str, str]:

@@ -159,7 +159,7 @@ async def test_a_crash_right_after_the_transaction_leaves_nothing(
         # the log of the database is emptied a minute after the start
         await clock.advance(60)
         while traces(tmp_path / "second", PORTRAIT, NAME.encode()):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
 
 
 async def test_hanging_up_does_not_stop_an_erasure(
