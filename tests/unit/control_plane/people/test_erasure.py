@@ -55,6 +55,14 @@ def traces(folder: Path, *needles: bytes) -> list[str]:
     ]
 
 
+async def untraceable(folder: Path, *needles: bytes) -> None:
+    """Wait until no file below a folder has any of the needles."""
+    while True:
+        if not traces(folder, *needles):
+            return
+        await asyncio.sleep(0.01)
+
+
 async def test_the_receipt_says_what_went_and_nothing_stays(
     site: PeopleSite, tmp_path: Path
 ) -> None:
@@ -158,8 +166,7 @@ async def test_a_crash_right_after_the_transaction_leaves_nothing(
         await gone(site)
         # the log of the database is emptied a minute after the start
         await clock.advance(60)
-        while traces(tmp_path / "second", PORTRAIT, NAME.encode()):
-            await asyncio.sleep(0)
+        await untraceable(tmp_path / "second", PORTRAIT, NAME.encode())
 
 
 async def test_hanging_up_does_not_stop_an_erasure(
