@@ -212,12 +212,12 @@ async def test_what_expired_is_forgotten(site: Site) -> None:
     retention: Retention = site.running.control_plane.parts.retention
     file = RevocationFile(site.running.settings.jwks_file.with_name(FILE_NAME))
     assert file.current().tokens == {one.id}
-    await site.clock.advance(25 * 3600)
+    await site.clock.leap(25 * 3600)
     await retention.once()
     kept = await records.TokenRecords(site.running.control_plane.parts.database).revocations()
     assert kept.tokens == frozenset()
     assert kept.subjects.keys() == {"Grace"}
-    await site.clock.advance(370 * 24 * 3600)
+    await site.clock.leap(370 * 24 * 3600)
     await retention.once()
     kept = await records.TokenRecords(site.running.control_plane.parts.database).revocations()
     assert kept.subjects == {}
