@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from service_runtime.structured_logging import configure_logging
+from tests.support.compiled_statements import share_compiled_statements
 from tests.support.engines import database_engine, on_postgres, postgres
 from tests.support.temporary import use_memory
 
@@ -13,6 +14,7 @@ __all__ = ["database_engine", "on_postgres", "postgres"]
 
 # before pytest makes its own folder
 use_memory()
+share_compiled_statements()
 
 # a busy machine is no defect of an example
 settings.register_profile("dfip", deadline=None)
@@ -25,6 +27,7 @@ def _logging() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have garbage collection leave alone what stays to the end; it took a fifth of the run."""
+    """Have garbage collection leave alone what stays to the end, and look less often."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 50, 100)

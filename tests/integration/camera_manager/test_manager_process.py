@@ -35,7 +35,7 @@ from service_runtime.clock import SystemClock
 from service_runtime.identifiers import new_id
 from service_runtime.secret import Secret
 from service_runtime.server import Binding, Server
-from tests.integration.camera_manager.processes import living, until
+from tests.integration.camera_manager.processes import PATIENCE_S, living, until
 from tests.support.database import place_database
 from tests.support.tokens import TestAuthority
 from tests.unit.camera_manager.fake_control_plane import FakeControlPlane
@@ -133,6 +133,16 @@ class Mesh:
                 if status == health_pb2.HealthCheckResponse.SERVING:
                     return
 
+    async def until_running(self) -> Any:
+        """Wait until the manager acts, which it may a moment after it serves; return its status."""
+        async with self.channel() as channel, asyncio.timeout(PATIENCE_S):
+            stub: Any = manager_service_pb2_grpc.ManagerServiceStub(channel)
+            while True:
+                status = await stub.GetManagerStatus(manager_service_pb2.GetManagerStatusRequest())
+                if status.data.is_running:
+                    return status
+                await asyncio.sleep(0.05)
+
     async def end(self) -> tuple[int, str]:
         """Tell the manager to end; return its status and what it said."""
         if self.manager.returncode is None:
@@ -180,9 +190,7 @@ async def test_a_camera_lives_through_the_deaths_of_its_worker_and_its_manager()
         assert living(second)
         await mesh.start_manager()
         await mesh.until_serving()
-        async with mesh.channel() as channel:
-            stub = manager_service_pb2_grpc.ManagerServiceStub(channel)
-            status = await stub.GetManagerStatus(manager_service_pb2.GetManagerStatusRequest())
+        status = await mesh.until_running()
         assert living(second)
         assert mesh.plane.cameras[camera].epoch == 2
         assert (status.success, status.data.is_running, status.data.worker_count) == (True, True, 1)
