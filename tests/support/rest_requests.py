@@ -28,6 +28,8 @@ CANARY = "canary-9d1c"
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 _DEEPEST = 4
+# seconds each: rare, for they would crowd out all others
+_SLOW = {"CreateBackup", "RotateKeys"}
 _COLLECTION = re.compile(r"/([^/:.]+)")
 _Json = st.SearchStrategy[Any]
 
@@ -77,8 +79,19 @@ def rest_requests(rooms: Iterable[str] = ("control_plane",)) -> st.SearchStrateg
     spellings.sort(key=lambda pair: (pair[1].template, pair[1].verb))
     collections = sorted({_collection(binding.template) for _, binding in spellings})
     # made once: drawing from a strategy is cheap, making it is not
-    each = [_request(*spelling, collections=collections) for spelling in spellings]
-    return st.one_of(each)
+    usual, slow = (
+        st.one_of(
+            [
+                _request(method, binding, collections=collections)
+                for method, binding in spellings
+                if (method.name in _SLOW) == is_slow
+            ]
+        )
+        for is_slow in (False, True)
+    )
+    # drawn twice, for of a wide range hypothesis likes the ends best; that is once in 400, and more
+    # like once in 250 as it also likes to repeat what it drew
+    return _mostly(usual, _mostly(usual, slow, of=20), of=20)
 
 
 def _mostly(usual: _Json, odd: _Json, *, of: int) -> _Json:
