@@ -9,14 +9,9 @@ import pytest
 from control_plane.cameras.registry import CameraRegistry
 from deploy.envoy import listener
 from service_runtime import pagination
-from tests.faults.rest_edge import (
-    FAULTS,
-    Fault,
-    forged_page_tokens,
-    header_bombs,
-    put_in,
-    request_id_with_another_body,
-)
+from tests.faults.rest_edge import FAULTS, Fault, put_in
+from tests.faults.rest_edge_bytes import header_bombs
+from tests.faults.rest_edge_requests import forged_page_tokens, request_id_with_another_body
 from tests.faults.rest_edge_world import running_world
 from tests.faults.row import Violation
 

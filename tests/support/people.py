@@ -20,6 +20,7 @@ from dfip.control_plane.v1 import (
 from dfip.identity_index.v1 import identity_index_service_pb2 as index_pb2
 from dfip.identity_index.v1 import identity_index_service_pb2_grpc
 from service_runtime.authentication import TokenVerifier
+from service_runtime.clients import MeshChannel
 from service_runtime.clock import Clock, SystemClock
 from service_runtime.server import Binding, Server
 from tests.support.control_plane import RunningControlPlane, running_control_plane
@@ -82,29 +83,50 @@ async def running_people_site(
         site = await stack.enter_async_context(
             running_control_plane(folder, clock=clock, index_target=target, **settings)
         )
-        server = Server(
-            room="identity_index",
-            listen=target,
-            bindings=[
-                Binding(
-                    descriptor=index_pb2.DESCRIPTOR.services_by_name["IdentityIndexService"],
-                    add=identity_index_service_pb2_grpc.add_IdentityIndexServiceServicer_to_server,
-                    servicer=index,
-                )
-            ],
-            verifier=TokenVerifier(site.settings.jwks_file, clock or SystemClock()),
-            clock=clock or SystemClock(),
+        channel = site.channel("index")
+        server = await stack.enter_async_context(
+            running_index(target, site.settings.jwks_file, channel, index=index, clock=clock)
         )
-        await server.start()
 
         async def stop_index() -> None:
             await server.stop(0)
 
-        stack.push_async_callback(stop_index)
-        following = asyncio.create_task(index.follow(site.channel("index")))
-        stack.push_async_callback(_ended, following)
         persons = person_service_pb2_grpc.PersonServiceStub(site.channel("admin"))
         yield PeopleSite(site=site, index=index, persons=persons, stop_index=stop_index)
+
+
+@contextlib.asynccontextmanager
+async def running_index(
+    target: str,
+    jwks_file: Path,
+    channel: MeshChannel,
+    *,
+    index: FakeIndex | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Server]:
+    """Serve a small index at an address, and let it follow the control plane over a channel."""
+    index = index or FakeIndex()
+    clock = clock or SystemClock()
+    server = Server(
+        room="identity_index",
+        listen=target,
+        bindings=[
+            Binding(
+                descriptor=index_pb2.DESCRIPTOR.services_by_name["IdentityIndexService"],
+                add=identity_index_service_pb2_grpc.add_IdentityIndexServiceServicer_to_server,
+                servicer=index,
+            )
+        ],
+        verifier=TokenVerifier(jwks_file, clock),
+        clock=clock,
+    )
+    await server.start()
+    following = asyncio.create_task(index.follow(channel))
+    try:
+        yield server
+    finally:
+        await _ended(following)
+        await server.stop(0)
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

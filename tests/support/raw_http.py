@@ -57,7 +57,7 @@ async def answers(host: str, port: int, *parts: bytes) -> list[RawAnswer]:
                 await writer.drain()
             while True:
                 async with asyncio.timeout(_SILENT_S):
-                    found.append(await _answer(reader))
+                    found.append(await read_answer(reader))
     return found
 
 
@@ -75,12 +75,18 @@ async def answer(host: str, port: int, *parts: bytes) -> RawAnswer:
                 await writer.drain()
         async with asyncio.timeout(_READ_WITHIN_S):
             try:
-                return await _answer(reader)
+                return await read_answer(reader)
             except asyncio.IncompleteReadError:
                 raise ConnectionResetError("no answer") from None
 
 
-async def _answer(reader: asyncio.StreamReader) -> RawAnswer:
+async def read_answer(reader: asyncio.StreamReader) -> RawAnswer:
+    """Read an answer that says how long it is.
+
+    Raises:
+        asyncio.IncompleteReadError: The other side hung up.
+        ConnectionError: The connection broke.
+    """
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     length = 0
     for line in head.split("\r\n"):

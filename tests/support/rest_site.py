@@ -116,6 +116,12 @@ async def furnished(site: RunningControlPlane, client: httpx.AsyncClient) -> Res
         return "" if role == "none" else site.token(role).reveal()
 
     rest = RestSite(client=client, token_of=token_of)
+    await furnish(rest)
+    return rest
+
+
+async def furnish(rest: RestSite) -> None:
+    """Put a camera and a person into a site."""
     camera = {
         "name": "door",
         "connection_string": f"rtsp://user:{CANARY}@10.0.0.5/live",
@@ -132,4 +138,3 @@ async def furnished(site: RunningControlPlane, client: httpx.AsyncClient) -> Res
                 endless=False,
             )
         )
-    return rest
