@@ -48,15 +48,17 @@ def test_every_change_is_walked() -> None:
     assert changes == CHANGES.keys(), "a change is called by nobody here: add how to CHANGES"
 
 
-@pytest.mark.parametrize("name", sorted(CHANGES))
-async def test_a_change_leaves_exactly_one_entry(walk: Walk, name: str) -> None:
-    action, change = CHANGES[name]
-    about, within = await change(walk)
-    (entry,) = await walk.entries(action=action)
-    assert (entry.outcome, entry.count) == ("done", 1)
-    assert (entry.actor, entry.token_id != "") == (f"test-{entry.role}", True)
-    assert (entry.object.kind, entry.object.id) == about
-    assert (entry.within.kind, entry.within.id) == within
+async def test_a_change_leaves_exactly_one_entry(walk: Walk, subtests: pytest.Subtests) -> None:
+    for name, (action, change) in CHANGES.items():
+        with subtests.test(name):
+            earlier = {entry.id for entry in await walk.entries(action=action)}
+            about, within = await change(walk)
+            after = await walk.entries(action=action)
+            (entry,) = [entry for entry in after if entry.id not in earlier]
+            assert (entry.outcome, entry.count) == ("done", 1)
+            assert (entry.actor, entry.token_id != "") == (f"test-{entry.role}", True)
+            assert (entry.object.kind, entry.object.id) == about
+            assert (entry.within.kind, entry.within.id) == within
 
 
 async def test_entries_tell_no_values(walk: Walk) -> None:

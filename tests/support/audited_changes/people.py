@@ -5,7 +5,6 @@ from dfip.control_plane.v1 import (
     sighting_service_pb2,
 )
 from tests.support.audited_changes.walk import NOTE, NOTHING, About, Changes, Walk
-from tests.support.fake_index import vector
 from tests.support.sightings import Reports, report
 
 
@@ -52,7 +51,7 @@ async def merge_persons(walk: Walk) -> tuple[About, About]:
 
 async def seen(walk: Walk) -> str:
     reports = await Reports.open(walk.site)
-    sighting = report("unknown", face=vector(0, 1))
+    sighting = report("unknown", face=walk.new_face())
     await reports.send(sighting)
     return str(sighting.id)
 

@@ -1,8 +1,12 @@
 """A site on which every change is made, and the shape of a change."""
 
+import itertools
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dfip.control_plane.v1 import (
     admin_service_pb2_grpc,
@@ -28,6 +32,7 @@ class Walk:
 
     def __init__(self, people: PeopleSite) -> None:
         self.people = people
+        self._axes = itertools.count()
         self.site = people.site
         admin = self.site.channel("admin")
         self.cameras: Any = control_plane_service_pb2_grpc.ControlPlaneServiceStub(admin)
@@ -58,9 +63,13 @@ class Walk:
         )
         return str(created.data.id)
 
+    def new_face(self) -> NDArray[np.float32]:
+        """Return a face that nobody has yet; enrolled twice it would be refused."""
+        return vector(*[0] * next(self._axes), 1)
+
     async def face(self) -> tuple[str, str]:
         person = await self.people.person(notes=NOTE)
-        picture = self.people.photograph(uuid.uuid4().hex, found(vector(1, 2)))
+        picture = self.people.photograph(uuid.uuid4().hex, found(self.new_face()))
         face = await self.people.send(person.id, picture)
         return person.id, face.id
 
