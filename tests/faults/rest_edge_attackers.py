@@ -1,9 +1,10 @@
 """``python -m tests.faults.rest_edge_attackers HOST PORT SEED SECONDS``: attackers, far away.
 
-They do to the edge what the row does, each kind again and again for at least so many seconds. In
-life attackers have machines of their own. Here they share one with what they attack, so they run at
-the lowest priority: what others feel of them is what they do to the edge and to the service, not
-the processor that they need to do it.
+They do to the edge what the row does, each kind again and again for at least so many seconds, and
+rest after each, so that what it leaves behind is not put down to the next one. In life attackers
+have machines of their own. Here they share one with what they attack, so they run at the lowest
+priority: what others feel of them is what they do to the edge and to the service, not the processor
+that they need to do it.
 
 One JSON object on stdin holds their tokens by role. They print a line that they are ready, and wait
 for another line; then they print a JSON object for each kind (``kind``, ``from_s`` and ``until_s``
@@ -32,7 +33,7 @@ from tests.support.rest_site import RestSite, furnish
 
 ATTACKS: tuple[Attack, ...] = (*REQUESTS, *BYTES)
 _LOWEST_PRIORITY = 19
-_AFTERMATH_S = 0.5
+_REST_S = 2.0
 
 
 async def main(host: str, port: int, seed: int, each_s: float) -> int:
@@ -57,12 +58,12 @@ async def main(host: str, port: int, seed: int, each_s: float) -> int:
             try:
                 while time.monotonic() < from_s + each_s:
                     await attack(target)
-                await asyncio.sleep(_AFTERMATH_S)
             # the root of this process: whatever failed is told to whoever started it
             except Exception as error:  # noqa: BLE001  # a task's root
                 _tell({"kind": kind, "broken": f"{type(error).__name__}: {error}"})
                 return 1
             _tell({"kind": kind, "from_s": from_s, "until_s": time.monotonic()})
+            await asyncio.sleep(_REST_S)
     _tell({"figures": target.figures})
     return 0
 
