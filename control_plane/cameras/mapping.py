@@ -10,7 +10,9 @@ from control_plane.cameras.model import (
     DEFAULT_MIN_FACE_PX,
     DEFAULT_SAMPLE_FPS,
     STATUS_OF,
+    check_json,
     check_pack_id,
+    json_too_large,
 )
 from control_plane.cameras.tables import CameraRow
 from control_plane.runtime.mapping import runtime_message, timestamp
@@ -130,6 +132,24 @@ def json_message(value: dict[str, Any]) -> Struct:
     message = Struct()
     message.update(value)
     return message
+
+
+# `0, ` in a list is the JSON that grows most: 3 bytes of text, 11 as a message
+_MOST_BYTES_A_BYTE = 4
+
+
+def checked_json(field: str, message: Struct, *, max_bytes: int) -> dict[str, Any]:
+    """Return a message as a JSON object of at most so many bytes.
+
+    To read a large one takes long, and nobody else is answered meanwhile: one that cannot be small
+    enough is refused by the size of its message.
+
+    Raises:
+        InvalidArgument: ``JSON_INVALID``.
+    """
+    if message.ByteSize() > max_bytes * _MOST_BYTES_A_BYTE:
+        raise json_too_large(field, max_bytes)
+    return check_json(field, json_object(message), max_bytes=max_bytes)
 
 
 def json_object(message: Struct) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def check_json(field: str, value: dict[str, Any], *, max_bytes: int) -> dict[str
     if not _is_sound(value, DEEPEST_JSON):
         raise _json_invalid(field, f"must nest at most {DEEPEST_JSON} deep, its numbers finite")
     if len(json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")) > max_bytes:
-        raise _json_invalid(field, f"must be at most {max_bytes // 1024} KiB as JSON")
+        raise json_too_large(field, max_bytes)
     return value
 
 
@@ -82,6 +82,11 @@ def _is_sound(value: object, depth: int) -> bool:
     if isinstance(value, list):
         return depth > 0 and all(_is_sound(item, depth - 1) for item in value)
     return True
+
+
+def json_too_large(field: str, max_bytes: int) -> InvalidArgument:
+    """Return the refusal of a JSON object that is larger than it may be."""
+    return _json_invalid(field, f"must be at most {max_bytes // 1024} KiB as JSON")
 
 
 def _json_invalid(field: str, why: str) -> InvalidArgument:

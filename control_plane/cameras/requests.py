@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.cameras.connection_string import check_connection_string
-from control_plane.cameras.mapping import json_object, model_settings
+from control_plane.cameras.mapping import checked_json, model_settings
 from control_plane.cameras.model import (
     METADATA_BYTES,
     ZONE_CONFIG_BYTES,
-    check_json,
     wanted_state,
 )
 from control_plane.cameras.registry import CameraChange, Connection, NewCamera
@@ -73,10 +72,9 @@ def _connection(text: str, media_root: Path) -> Connection:
 
 
 def _metadata(request: pb.CreateCameraRequest | pb.UpdateCameraRequest) -> dict[str, Any]:
-    value = json_object(request.metadata)
-    return check_json("metadata", value, max_bytes=METADATA_BYTES)
+    return checked_json("metadata", request.metadata, max_bytes=METADATA_BYTES)
 
 
 def _zone_config(request: pb.CreateCameraRequest | pb.UpdateCameraRequest) -> dict[str, Any]:
-    value = json_object(request.zone_config)
-    return check_zones(check_json("zone_config", value, max_bytes=ZONE_CONFIG_BYTES))
+    zones = checked_json("zone_config", request.zone_config, max_bytes=ZONE_CONFIG_BYTES)
+    return check_zones(zones)

@@ -13,11 +13,11 @@ from control_plane.access import current_scope, require_camera
 from control_plane.cameras import listing, requests
 from control_plane.cameras.mapping import (
     camera_message,
-    json_object,
+    checked_json,
     summary_message,
     with_runtime_message,
 )
-from control_plane.cameras.model import DESIRED_STATE_OF, HEALTH_INFO_BYTES, check_json
+from control_plane.cameras.model import DESIRED_STATE_OF, HEALTH_INFO_BYTES
 from control_plane.cameras.registry import CameraAndRuntime, CameraChange, CameraRegistry, load
 from control_plane.cameras.watch import CameraWatch
 from control_plane.database import Database, Transaction
@@ -161,9 +161,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         del context
         caller = current_caller()
         camera_id = require_camera(request.camera_id)
-        health_info = check_json(
-            "health_info", json_object(request.health_info), max_bytes=HEALTH_INFO_BYTES
-        )
+        health_info = checked_json("health_info", request.health_info, max_bytes=HEALTH_INFO_BYTES)
         observed = Observation(
             worker_status=request.status, health_status=health_of_status(request.status)
         )
