@@ -186,6 +186,7 @@ class Database:
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
+        self._closed = False
         self._check_keys: Callable[[Transaction], Awaitable[None]] = _nothing_to_check
         self._read_keys: Callable[[], Awaitable[None]] = _nothing_to_read
         self.committed = Broadcast()
@@ -211,12 +212,15 @@ class Database:
             OSError: The file cannot be made.
         """
         self._engine.open()
+        self._closed = False
 
     async def close(self) -> None:
         """Let whoever is in the middle of something finish, then close every connection."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FINISH_S):
                 await self._unused.wait()
+        # whoever came later would have connections made that nobody closes
+        self._closed = True
         await self._engine.close()
 
     @asynccontextmanager
@@ -340,14 +344,16 @@ class Database:
         """Roll back what was not committed, and give the connection back."""
         try:
             await session.close()
-        except DBAPIError as error:
-            if self._engine.failure(error) is None:
-                raise
-            # the connection is gone, and with it what was not committed
+        except BaseException as error:
+            # the connection is gone, and with it what was not committed; it must not stay taken
             await session.invalidate()
+            if not isinstance(error, DBAPIError) or self._engine.failure(error) is None:
+                raise
 
     @asynccontextmanager
     async def _session(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+        if self._closed:
+            raise DatabaseUnavailable
         self._users += 1
         self._unused.clear()
         session = FinishingSession(engine, expire_on_commit=False)

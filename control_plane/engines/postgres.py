@@ -206,7 +206,7 @@ class PostgresEngine:
                 return await partitions.drop(connection, table, names, lock=_LOCKS)
         except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # the next round goes on where this one ended
-            _log.warning("database.wantednot_dropped", error=type(error).__name__)
+            _log.warning("database.partitions_not_dropped", error=type(error).__name__)
             return 0
 
     async def hold_table(self, session: AsyncSession, table: Table) -> None:

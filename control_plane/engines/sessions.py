@@ -44,7 +44,7 @@ def _finishing(step: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]
 
 
 for _name in (
-    "commit", "close", "connection", "delete", "execute", "flush", "get", "get_one", "merge",
-    "refresh", "rollback", "run_sync", "scalar", "scalars",
+    "commit", "close", "connection", "delete", "execute", "flush", "get", "get_one", "invalidate",
+    "merge", "refresh", "rollback", "run_sync", "scalar", "scalars",
 ):  # fmt: skip
     setattr(FinishingSession, _name, _finishing(getattr(AsyncSession, _name)))

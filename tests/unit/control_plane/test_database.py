@@ -8,6 +8,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import DBAPIError
 
 from control_plane.database import Database, Transaction
+from control_plane.engines.port import DatabaseUnavailable
 from control_plane.engines.sqlite import SqliteEngine
 from control_plane.events.tables import EventRow, FeedRow
 from control_plane.schema import migrate
@@ -119,6 +120,18 @@ async def test_closing_waits_for_who_is_in_the_middle(tmp_path: Path, clock: Vir
     await asyncio.gather(writing, closing)
     # the last connection to close leaves no log behind
     assert not (tmp_path / "another.db-wal").exists()
+
+
+async def test_whoever_comes_after_the_end_gets_no_connection(database: Database) -> None:
+    """Nobody would close it."""
+    await database.close()
+    with pytest.raises(DatabaseUnavailable):
+        await events_in(database)
+    with pytest.raises(DatabaseUnavailable):
+        async with database.write() as tx:
+            await change(tx, 1)
+    await database.open()
+    assert await events_in(database) == []
 
 
 async def test_a_reader_that_is_cancelled_leaves_no_lock(database: Database) -> None:
