@@ -37,8 +37,8 @@ _AGAIN_S: Final = 1.0
 # many followers are woken so often a second, all together; what is committed meanwhile is told at
 # once. Few are woken for every commit.
 _FEW: Final = 10
-_WAKES_PER_S: Final = 5_000
-_LONGEST_PACE_S: Final = 0.05
+_WAKES_PER_S: Final = 3_000
+_LONGEST_PACE_S: Final = 0.065
 # after these, other events may read differently
 _OF_PEOPLE: Final = "person."
 

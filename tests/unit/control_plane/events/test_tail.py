@@ -124,8 +124,8 @@ async def test_what_is_committed_while_many_are_told_is_told_together(
 
 def test_few_are_told_of_every_commit_and_many_often_enough() -> None:
     assert pace_s(1) == pace_s(10) == 0
-    assert pace_s(200) == 0.04
-    assert pace_s(100_000) == 0.05
+    assert pace_s(60) == 0.02
+    assert pace_s(200) == pace_s(100_000) == 0.065
 
 
 async def test_events_of_an_erased_person_are_empty_in_memory_too(
