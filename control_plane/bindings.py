@@ -95,7 +95,7 @@ def bindings(parts: Parts, settings: Settings, clock: Clock) -> Sequence[Binding
                 rules=RuleStore(parts.database),
                 watch_lists=WatchListStore(parts.database),
                 alerts=alerts,
-                watch=AlertWatch(parts.database, parts.feed, alerts),
+                watch=AlertWatch(parts.feed, alerts),
                 occupancy=parts.occupancy,
             ),
         ),
@@ -127,7 +127,7 @@ def bindings(parts: Parts, settings: Settings, clock: Clock) -> Sequence[Binding
         Binding.of(
             event_service_pb2,
             event_service_pb2_grpc,
-            EventServicer(parts.database, parts.feed),
+            EventServicer(parts.feed),
         ),
         Binding.of(
             person_service_pb2,
@@ -156,7 +156,7 @@ def bindings(parts: Parts, settings: Settings, clock: Clock) -> Sequence[Binding
                     persons=people,
                     sightings=sightings,
                 ),
-                watch=SightingWatch(parts.database, parts.feed, sightings),
+                watch=SightingWatch(parts.feed, sightings),
                 blobs=parts.blobs,
             ),
         ),

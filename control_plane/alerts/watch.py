@@ -6,7 +6,6 @@ from typing import Final
 
 from control_plane.alerts.mapping import alert_message
 from control_plane.alerts.store import AlertStore
-from control_plane.database import Database
 from control_plane.events.feed import ChangeFeed
 from control_plane.events.model import FeedEvent
 from dfip.control_plane.v1.alert_service_pb2 import WatchAlertsResponse
@@ -18,8 +17,7 @@ _QUIET_EVENTS: Final = 1000
 class AlertWatch:
     """What ``WatchAlerts`` sends."""
 
-    def __init__(self, database: Database, feed: ChangeFeed, store: AlertStore) -> None:
-        self._database = database
+    def __init__(self, feed: ChangeFeed, store: AlertStore) -> None:
         self._feed = feed
         self._store = store
 
@@ -31,11 +29,7 @@ class AlertWatch:
         Raises:
             OutOfRange: ``RESUME_TOKEN_EXPIRED``.
         """
-        async with self._database.read() as session:
-            if after is None:
-                after = await self._feed.head(session)
-            else:
-                await self._feed.require_kept(session, after)
+        after = await self._feed.place(after)
         yield WatchAlertsResponse(resume_token=after.encode())
         told = after.sequence
         batches = self._feed.subscribe(after)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.database import Database
 from control_plane.events.model import FeedEvent
-from control_plane.events.reading import events_after, standing
+from control_plane.events.reading import Standing, StandingLooks, events_after, standing
 from control_plane.events.tail import MOST_EVENTS, FeedTail, Kept
 from service_runtime.clock import Clock
 from service_runtime.errors import OutOfRange, ResourceExhausted, Unavailable
@@ -58,6 +58,7 @@ class ChangeFeed:
         self._clock = clock
         self._longest_lag = longest_lag
         self._tail = FeedTail(database, clock, most_kept)
+        self._looks = StandingLooks(database)
         self._closed = False
 
     def close(self) -> None:
@@ -81,13 +82,19 @@ class ChangeFeed:
         Raises:
             OutOfRange: ``RESUME_TOKEN_EXPIRED``.
         """
-        now = await standing(session)
-        if not now.keeps_what_follows(position):
-            raise OutOfRange(
-                "RESUME_TOKEN_EXPIRED",
-                "What follows this resume token is not kept any more; start without one.",
-            )
-        return now.head
+        return _newest(await standing(session), position)
+
+    async def place(self, after: ResumeToken | None) -> ResumeToken:
+        """Return the place from which a watcher follows: after what it saw last, or from now on.
+
+        Raises:
+            OutOfRange: ``RESUME_TOKEN_EXPIRED``.
+        """
+        now = await self._looks.now()
+        if after is None:
+            return ResumeToken(feed_id=now.feed_id, sequence=now.head)
+        _newest(now, after)
+        return after
 
     async def subscribe(
         self, after: ResumeToken | None = None, *, tick_s: float | None = None
@@ -104,10 +111,10 @@ class ChangeFeed:
             ResourceExhausted: ``SLOW_CONSUMER``: the subscriber fell too far behind.
             Unavailable: ``SERVICE_STOPPING``: the service stops.
         """
-        async with self._database.read() as session:
-            position = await self.head(session) if after is None else after
-            # nothing older than this moment may be taken from memory: of an erased person, say
-            as_of = await self.require_kept(session, position)
+        now = await self._looks.now()
+        position = ResumeToken(feed_id=now.feed_id, sequence=now.head) if after is None else after
+        # nothing older than this moment may be taken from memory: of an erased person, say
+        as_of = _newest(now, position)
         caught_up = False
         async with self._tail.following() as woken:
             await self._tail.first_look()
@@ -140,6 +147,16 @@ class ChangeFeed:
             head = await self.require_kept(session, position)
             found = await events_after(session, position, BATCH)
         return Kept(events=found.events, read_to=head, head=head)
+
+
+def _newest(now: Standing, position: ResumeToken) -> int:
+    """Return the newest sequence number, where everything after ``position`` is kept."""
+    if not now.keeps_what_follows(position):
+        raise OutOfRange(
+            "RESUME_TOKEN_EXPIRED",
+            "What follows this resume token is not kept any more; start without one.",
+        )
+    return now.head
 
 
 class _Ticker:

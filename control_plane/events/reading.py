@@ -3,6 +3,7 @@
 Positions and events are read in the caller's transaction, which sees one moment of the database.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Text, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from control_plane.database import Database
 from control_plane.events.model import FeedEvent
 from control_plane.events.tables import EventRow, FeedRow
 from control_plane.people.tables import PersonRow
@@ -28,6 +30,39 @@ class Standing:
         """Tell whether a watcher at this position can go on without missing anything."""
         known = self.compacted_through <= position.sequence <= self.head
         return position.feed_id == self.feed_id and known
+
+
+class StandingLooks:
+    """Looks at where a feed stands, one for all who ask together.
+
+    Whoever asks gets what was read after the question, never before it: at most one look runs, and
+    all who ask meanwhile share the next. Many watchers open at once after a restart.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._running: asyncio.Task[Standing] | None = None
+        self._next: asyncio.Task[Standing] | None = None
+
+    async def now(self) -> Standing:
+        """Return where the feed stands.
+
+        Raises:
+            DatabaseUnavailable: The database server is away.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._look(self._running))
+            # whoever asked is told what went wrong, if anybody is left
+            self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
+        # who leaves must not end the look of the others
+        return await asyncio.shield(self._next)
+
+    async def _look(self, before: "asyncio.Task[Standing] | None") -> Standing:
+        if before is not None:
+            await asyncio.wait({before})
+        self._running, self._next = self._next, None
+        async with self._database.read() as session:
+            return await standing(session)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ import grpc
 from google.api import httpbody_pb2
 
 from control_plane.access import CameraScope, current_scope
-from control_plane.database import Database
 from control_plane.events.feed import ChangeFeed, FeedBatch
 from control_plane.events.mapping import Renderings
 from control_plane.events.model import FeedEvent
@@ -48,8 +47,7 @@ class _Selection:
 class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     """Answers for the change feed."""
 
-    def __init__(self, database: Database, feed: ChangeFeed) -> None:
-        self._database = database
+    def __init__(self, feed: ChangeFeed) -> None:
         self._feed = feed
         self._renderings = Renderings()
 
@@ -92,12 +90,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         A token that is not good any more is refused before anything is sent: behind the first
         message a REST client would see a stream that ends, and come back with the same token.
         """
-        async with self._database.read() as session:
-            if token:
-                after = ResumeToken.decode(token)
-                await self._feed.require_kept(session, after)
-            else:
-                after = await self._feed.head(session)
+        after = await self._feed.place(ResumeToken.decode(token) if token else None)
         yield FeedBatch(events=(), resume_token=after)
         batches = self._feed.subscribe(after, tick_s=KEEP_ALIVE_S)
         async with contextlib.aclosing(batches):

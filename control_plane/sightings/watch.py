@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from control_plane.access import CameraScope
-from control_plane.database import Database
 from control_plane.events.feed import ChangeFeed
 from control_plane.sightings.mapping import sighting_message
 from control_plane.sightings.store import SightingStore
@@ -21,8 +20,7 @@ _QUIET_EVENTS: Final = 1000
 class SightingWatch:
     """What ``WatchSightings`` sends."""
 
-    def __init__(self, database: Database, feed: ChangeFeed, store: SightingStore) -> None:
-        self._database = database
+    def __init__(self, feed: ChangeFeed, store: SightingStore) -> None:
         self._feed = feed
         self._store = store
 
@@ -34,11 +32,7 @@ class SightingWatch:
         Raises:
             OutOfRange: ``RESUME_TOKEN_EXPIRED``.
         """
-        async with self._database.read() as session:
-            if after is None:
-                after = await self._feed.head(session)
-            else:
-                await self._feed.require_kept(session, after)
+        after = await self._feed.place(after)
         yield WatchSightingsResponse(resume_token=after.encode())
         told = after.sequence
         batches = self._feed.subscribe(after)
