@@ -11,6 +11,7 @@ look; as a notice is only a hint, it looks every few seconds anyway.
 """
 
 import asyncio
+import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,7 @@ _AGAIN_S: Final = 1.0
 _FEW: Final = 10
 _WAKES_PER_S: Final = 3_000
 _LONGEST_PACE_S: Final = 0.065
+_TOLD_AT_ONCE: Final = 10
 # after these, other events may read differently
 _OF_PEOPLE: Final = "person."
 
@@ -61,7 +63,9 @@ class FeedTail:
         self._database = database
         self._clock = clock
         self._most_events = most_events
-        self._followers: set[asyncio.Event] = set()
+        # in the order in which they came
+        self._followers: dict[asyncio.Event, None] = {}
+        self._has_news = False
         self._reading: asyncio.Task[None] | None = None
         self._looked = asyncio.Event()
         self._forget()
@@ -70,7 +74,7 @@ class FeedTail:
     async def following(self) -> AsyncIterator[asyncio.Event]:
         """Keep reading while the block runs. The event is set whenever there is something new."""
         woken = asyncio.Event()
-        self._followers.add(woken)
+        self._followers[woken] = None
         if self._reading is None or self._reading.done():
             self._forget()
             self._looked = asyncio.Event()
@@ -80,7 +84,7 @@ class FeedTail:
         try:
             yield woken
         finally:
-            self._followers.discard(woken)
+            self._followers.pop(woken, None)
             if not self._followers:
                 reading, self._reading = self._reading, None
                 reading.cancel()
@@ -134,6 +138,7 @@ class FeedTail:
         try:
             while True:
                 committed = self._database.committed.next()
+                began_s = time.monotonic()
                 try:
                     more = await self._look()
                 except (DatabaseUnavailable, DatabaseBusy) as error:
@@ -141,14 +146,26 @@ class FeedTail:
                     _log.warning("feed.waits_for_the_database", reason=error.reason)
                     await wait_at_most(self._clock, committed, _AGAIN_S)
                 else:
+                    await self._tell()
                     if not more:
-                        await self._gather()
+                        await self._gather(began_s)
                         await wait_at_most(self._clock, committed, _POLL_S)
         finally:
             self.wake()
 
-    async def _gather(self) -> None:
-        await asyncio.sleep(pace_s(len(self._followers)))
+    async def _tell(self) -> None:
+        """Wake followers, a few at a time, so that those who then ask the database get answers."""
+        if not self._has_news:
+            return
+        self._has_news = False
+        for number, woken in enumerate(tuple(self._followers), start=1):
+            woken.set()
+            if number % _TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def _gather(self, since_s: float) -> None:
+        took_s = time.monotonic() - since_s
+        await asyncio.sleep(max(0.0, pace_s(len(self._followers)) - took_s))
 
     async def _look(self) -> bool:
         """Read the next page, and return whether there is another one."""
@@ -179,8 +196,7 @@ class FeedTail:
         more = len(found.events) == _PAGE
         self._read_to = found.events[-1].sequence if more else max(now.head, self._read_to)
         self._trim(now.compacted_through)
-        if found.events or not known:
-            self.wake()
+        self._has_news = self._has_news or bool(found.events) or not known
         return more
 
     def _begins_anew(self, now: Standing) -> bool:
