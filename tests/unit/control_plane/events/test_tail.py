@@ -111,7 +111,7 @@ async def test_what_is_committed_while_many_are_told_is_told_together(
     database: Database, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gathered = asyncio.Event()
-    monkeypatch.setattr(FeedTail, "_gather", lambda _: gathered.wait())
+    monkeypatch.setattr(FeedTail, "_gather", lambda *_: gathered.wait())
     feed = ChangeFeed(database, clock)
     async with kept_alive(database, feed) as watching:
         await append(database)
