@@ -1,12 +1,14 @@
 """`dfip doctor` from beginning to end: every check, one line each, and whether all is well."""
 
 import asyncio
+import os
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cli.client.access import Access, find_access
-from cli.doctor.findings import Finding
+from cli.doctor.findings import Finding, fail
 from cli.doctor.machine import (
     check_certificates,
     check_clock,
@@ -79,12 +81,14 @@ async def findings_of(patient: Patient) -> list[Finding]:
     data_dir, now = patient.data_dir.expanduser().absolute(), datetime.now(UTC)
     serves = bool(server_host) and await is_healthy(server_host.strip("[]"), int(server_port))
     serves_here = serves if patient.server is None else await is_healthy(patient.host, patient.port)
-    envoy, database, models, accelerator, site = await asyncio.gather(
-        check_envoy(),
-        check_database(data_dir),
-        asyncio.to_thread(check_models, patient.pack_id),
-        asyncio.to_thread(check_accelerator),
-        check_site(access, serves=serves),
+    # one after the other, and before the rest: they import large libraries, and two threads that
+    # import what imports each other may meet half of a module
+    (models,) = await _looked_at("models", asyncio.to_thread(check_models, patient.pack_id))
+    (accelerator,) = await _looked_at("accelerator", asyncio.to_thread(check_accelerator))
+    (envoy,), (database,), site = await asyncio.gather(
+        _looked_at("envoy", check_envoy()),
+        _looked_at("database", check_database(data_dir)),
+        _looked_at("site", check_site(access, serves=serves)),
     )
     token = access.token.reveal() if isinstance(access, Access) else ""
     return [
@@ -101,6 +105,22 @@ async def findings_of(patient: Patient) -> list[Finding]:
         check_keys(runtime_dir_of(data_dir) / "jwks.json", token),
         *site,
     ]
+
+
+async def _looked_at(
+    check: str, look: Awaitable[Finding] | Awaitable[list[Finding]]
+) -> list[Finding]:
+    """Return what a check finds; one that breaks is a finding, and hides no other."""
+    try:
+        found = await look
+    except CommandFailed as failure:
+        return [fail(check, failure.what, failure.remedy)]
+    except Exception as error:  # the root of a check
+        if os.environ.get("DFIP_DEBUG") == "1":
+            raise
+        told = f"it could not be looked at ({type(error).__name__})"
+        return [fail(check, told, "Run it again with DFIP_DEBUG=1 to see where it breaks.")]
+    return found if isinstance(found, list) else [found]
 
 
 def _access(patient: Patient) -> Access | CommandFailed:

@@ -109,6 +109,7 @@ def test_the_commands_show_the_same(mesh: Mesh, camera_id: str) -> None:
     (sighting, *_) = json.loads(mesh.cli("sightings", "--person", ASTRONAUT, "--json").stdout)
     assert sighting["person_name"] == ASTRONAUT
     examined = mesh.cli("doctor", "--data-dir", str(mesh.data_dir), "-o", "json")
+    assert examined.stdout, examined.stderr
     findings = {found["check"]: found for found in json.loads(examined.stdout)}
     services = ("control_plane", "camera_manager", "identity_index", "database", "keys")
     assert {findings[name]["verdict"] for name in services} == {"ok"}, findings

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.__main__ import run
+from cli.doctor import examination
 from cli.doctor.programs import check_accelerator, check_database, check_envoy, check_models
 from cli.doctor.site import check_site
 from control_plane.database import Database
@@ -39,6 +40,20 @@ def test_a_machine_without_a_site_is_examined(
     assert findings["site"]["verdict"] == "warn"
     assert findings["envoy"]["verdict"] == "ok"
     assert not data_dir.exists()
+
+
+def test_a_check_that_breaks_hides_no_other(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise ImportError("half of a module")
+
+    monkeypatch.setattr(examination, "check_accelerator", broken)
+    assert run(["doctor", "--http-port", "0", "-o", "json", "--data-dir", str(data_dir)]) == 1
+    findings = {found["check"]: found for found in json.loads(capsys.readouterr().out)}
+    assert findings["accelerator"]["verdict"] == "fail"
+    assert "ImportError" in findings["accelerator"]["told"]
+    assert findings.keys() >= {"port", "database", "envoy", "models", "site"}
 
 
 def test_what_is_wrong_ends_it_with_1(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
