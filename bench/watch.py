@@ -6,12 +6,13 @@
 Prints one JSON document. A control plane runs as a process of its own, Envoy before it, and the
 watchers in a third process: ``WatchEvents`` and ``WatchCameras`` over gRPC straight to the control
 plane, server-sent events through Envoy. Cameras are renamed at a steady rate through
-``UpdateCamera``; every watcher is told of every change. A latency runs from before the request was
-sent to when the watcher has the message, so the change's own transaction is in it (``change_ms``
-is how long requests took); what lies behind the commit is less. ``missed`` and
-``out_of_order_or_twice`` must be 0. ``stalled_sse`` are readers beside the others who open a stream
-and never read on: they show whether memory grows behind them. Everything shares the machine; CPU is
-told for each process, and ``load_before`` what else was going on. Nothing is asserted.
+``UpdateCamera``, a few at once if need be; every watcher is told of every change. The moment of a
+commit is not known outside, but lies between two that are: ``ms_from_request`` runs from before
+the change was asked for, so its whole transaction is in it, ``ms_from_answer`` from when its answer
+was there (``change_ms`` is how long requests took). ``missed`` and ``in_another_order_or_twice``
+must be 0. ``stalled_sse`` are readers beside the others who open a stream and never read on: they
+show whether memory grows behind them. Everything shares the machine; CPU is told for each process,
+and ``load_before`` what else was going on. Nothing is asserted.
 """
 
 import argparse

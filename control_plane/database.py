@@ -38,8 +38,6 @@ from service_runtime.clock import Clock
 
 T = TypeVar("T")
 
-# tasks that follow commits look once in so long, however many there are
-PACE_S: Final = 0.05
 _FINISH_S: Final = 5.0
 _TRIES: Final = 5
 

@@ -15,6 +15,7 @@ from control_plane.blobs.removal import BlobRemover
 from control_plane.database import Database
 from control_plane.days import day_of, start_of
 from control_plane.events.compaction import compact
+from control_plane.pacing import AFTER_START_S
 from control_plane.request_ids import forget_request_ids
 from control_plane.retention_policy.store import RetentionPolicyStore
 from control_plane.settings import Settings
@@ -28,8 +29,6 @@ from service_runtime.clock import Clock, wait_at_most
 from service_runtime.structured_logging import get_logger
 
 EVERY_S: Final = 3600.0
-# everybody comes back at once after a restart, and what is old can wait that long
-FIRST_S: Final = 60.0
 _CHUNK: Final = 200
 # a batch of a session that is forgotten would count again, were its samples not too old by then
 _TELEMETRY_SESSIONS: Final = OLDEST + timedelta(days=1)
@@ -61,7 +60,7 @@ class Retention:
 
     async def run(self) -> None:
         """Look a minute after the start, once an hour, and whenever somebody asks, for ever."""
-        await wait_at_most(self._clock, self._asked, FIRST_S)
+        await wait_at_most(self._clock, self._asked, AFTER_START_S)
         while True:
             self._asked.clear()
             await self.once()

@@ -83,9 +83,9 @@ async def findings_of(patient: Patient) -> list[Finding]:
     serves_here = serves if patient.server is None else await is_healthy(patient.host, patient.port)
     # one after the other, and before the rest: they import large libraries, and two threads that
     # import what imports each other may meet half of a module
-    (models,) = await _looked_at("models", asyncio.to_thread(check_models, patient.pack_id))
-    (accelerator,) = await _looked_at("accelerator", asyncio.to_thread(check_accelerator))
-    (envoy,), (database,), site = await asyncio.gather(
+    models = await _looked_at("models", asyncio.to_thread(check_models, patient.pack_id))
+    accelerator = await _looked_at("accelerator", asyncio.to_thread(check_accelerator))
+    envoy, database, site = await asyncio.gather(
         _looked_at("envoy", check_envoy()),
         _looked_at("database", check_database(data_dir)),
         _looked_at("site", check_site(access, serves=serves)),
@@ -98,10 +98,10 @@ async def findings_of(patient: Patient) -> list[Finding]:
         check_data_dir(data_dir),
         check_certificates(certificates_dir(data_dir), now),
         check_token_file(patient.token_file or data_dir / ADMIN_TOKEN, now),
-        database,
-        envoy,
-        models,
-        accelerator,
+        *database,
+        *envoy,
+        *models,
+        *accelerator,
         check_keys(runtime_dir_of(data_dir) / "jwks.json", token),
         *site,
     ]

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from control_plane.alerts.cursor import hold_cursor
@@ -27,16 +27,17 @@ from control_plane.alerts.quarantine import Quarantine
 from control_plane.alerts.rules import enabled_rules
 from control_plane.alerts.store import add_alert
 from control_plane.alerts.tables import AlertCursorRow, AlertStandingRow
-from control_plane.database import PACE_S, Database, Transaction
+from control_plane.database import Database, Transaction
 from control_plane.engines.port import DatabaseBusy, DatabaseUnavailable
+from control_plane.events.reading import NEWEST
 from control_plane.events.tables import EventRow, FeedRow
+from control_plane.pacing import FOLLOW_EVERY_S
 from service_runtime.clock import Clock
 from service_runtime.structured_logging import get_logger
 
 TICK_S: Final = 5.0
 BATCH: Final = 200
 _LONGEST_LAG: Final = 1_000
-_NEWEST: Final = select(func.max(EventRow.sequence)).scalar_subquery()
 _log = get_logger(__name__)
 
 
@@ -66,7 +67,7 @@ class AlertJudge:
                     tick = asyncio.ensure_future(self._clock.sleep(TICK_S))
                     await self.judge_time()
                     continue
-                await asyncio.sleep(PACE_S)
+                await asyncio.sleep(FOLLOW_EVERY_S)
                 waiting = asyncio.ensure_future(committed.wait())
                 try:
                     await asyncio.wait({waiting, tick}, return_when=asyncio.FIRST_COMPLETED)
@@ -78,7 +79,7 @@ class AlertJudge:
     async def judge_events(self) -> bool:
         """Judge the next events; return whether there may be more."""
         async with self._database.read() as session:
-            query = select(AlertCursorRow.sequence, _NEWEST)
+            query = select(AlertCursorRow.sequence, NEWEST)
             judged_to, newest = (await session.execute(query)).one()
             head = newest or 0
             if head == self._found_none_to:
@@ -214,7 +215,7 @@ class AlertJudge:
 
 
 async def _head(session: AsyncSession) -> int:
-    return await session.scalar(select(func.max(EventRow.sequence))) or 0
+    return await session.scalar(select(NEWEST)) or 0
 
 
 async def _next_events(

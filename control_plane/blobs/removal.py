@@ -18,6 +18,7 @@ from control_plane.blobs.directory import BlobDirectory
 from control_plane.blobs.tables import BlobRemovalRow
 from control_plane.database import Database, Transaction
 from control_plane.outages import outliving_outages
+from control_plane.pacing import AFTER_START_S
 from control_plane.people.tables import FaceRow
 from control_plane.sightings.tables import SightingRow
 from service_runtime.clock import Clock, wait_at_most
@@ -26,8 +27,6 @@ from service_runtime.structured_logging import get_logger
 _log = get_logger(__name__)
 _BATCH: Final = 500
 _AGAIN_S: Final = 60.0
-# everybody comes back at once after a restart, and this can wait that long
-_FIRST_S: Final = 60.0
 _ORPHAN_AGE: Final = timedelta(hours=1)
 _SWEEP_EVERY_S: Final = 24 * 3600.0
 
@@ -102,7 +101,7 @@ class BlobRemover:
             await wait_at_most(self._clock, queued, _AGAIN_S)
 
     async def _sweep_daily(self) -> None:
-        await self._clock.sleep(_FIRST_S)
+        await self._clock.sleep(AFTER_START_S)
         await self._database.scrub()
         while True:
             try:

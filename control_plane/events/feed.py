@@ -71,8 +71,7 @@ class ChangeFeed:
 
         A snapshot read in the same transaction, followed from this token, misses nothing.
         """
-        now = await standing(session)
-        return ResumeToken(feed_id=now.feed_id, sequence=now.head)
+        return (await standing(session)).end
 
     async def require_kept(self, session: AsyncSession, position: ResumeToken) -> int:
         """Return the newest sequence number, where everything after ``position`` is kept.
@@ -82,7 +81,7 @@ class ChangeFeed:
         Raises:
             OutOfRange: ``RESUME_TOKEN_EXPIRED``.
         """
-        return _newest(await standing(session), position)
+        return _require_kept(await standing(session), position)
 
     async def place(self, after: ResumeToken | None) -> ResumeToken:
         """Return the place from which a watcher follows: after what it saw last, or from now on.
@@ -91,10 +90,9 @@ class ChangeFeed:
             OutOfRange: ``RESUME_TOKEN_EXPIRED``.
         """
         now = await self._looks.now()
-        if after is None:
-            return ResumeToken(feed_id=now.feed_id, sequence=now.head)
-        _newest(now, after)
-        return after
+        if after is not None:
+            _require_kept(now, after)
+        return after or now.end
 
     async def subscribe(
         self, after: ResumeToken | None = None, *, tick_s: float | None = None
@@ -112,9 +110,9 @@ class ChangeFeed:
             Unavailable: ``SERVICE_STOPPING``: the service stops.
         """
         now = await self._looks.now()
-        position = ResumeToken(feed_id=now.feed_id, sequence=now.head) if after is None else after
+        position = after or now.end
         # nothing older than this moment may be taken from memory: of an erased person, say
-        as_of = _newest(now, position)
+        as_of = _require_kept(now, position)
         caught_up = False
         async with self._tail.following() as woken:
             await self._tail.first_look()
@@ -149,7 +147,7 @@ class ChangeFeed:
         return Kept(events=found.events, read_to=head, head=head)
 
 
-def _newest(now: Standing, position: ResumeToken) -> int:
+def _require_kept(now: Standing, position: ResumeToken) -> int:
     """Return the newest sequence number, where everything after ``position`` is kept."""
     if not now.keeps_what_follows(position):
         raise OutOfRange(

@@ -26,6 +26,11 @@ class Standing:
     compacted_through: int
     head: int
 
+    @property
+    def end(self) -> ResumeToken:
+        """The place after the newest event."""
+        return ResumeToken(feed_id=self.feed_id, sequence=self.head)
+
     def keeps_what_follows(self, position: ResumeToken) -> bool:
         """Tell whether a watcher at this position can go on without missing anything."""
         known = self.compacted_through <= position.sequence <= self.head
@@ -73,7 +78,7 @@ class Found:
     sizes: tuple[int, ...]
 
 
-_NEWEST: Final = select(func.max(EventRow.sequence)).scalar_subquery()
+NEWEST: Final = select(func.max(EventRow.sequence)).scalar_subquery()
 _COLUMNS: Final = (
     EventRow.sequence,
     EventRow.type,
@@ -89,7 +94,7 @@ _COLUMNS: Final = (
 
 async def standing(session: AsyncSession) -> Standing:
     """Return where the feed stands."""
-    query = select(FeedRow.feed_id, FeedRow.compacted_through, _NEWEST.label("newest"))
+    query = select(FeedRow.feed_id, FeedRow.compacted_through, NEWEST.label("newest"))
     row = (await session.execute(query)).one()
     return Standing(
         feed_id=row.feed_id,

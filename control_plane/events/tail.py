@@ -35,8 +35,8 @@ _OF_THE_PAST: Final = 1_000
 _PAGE: Final = 500
 _POLL_S: Final = 5.0
 _AGAIN_S: Final = 1.0
-# many followers are woken so often a second, all together; what is committed meanwhile is told at
-# once. Few are woken for every commit.
+# many followers are woken so often a second in all, a few at a time; what is committed meanwhile is
+# told together. Few are woken for every commit.
 _FEW: Final = 10
 _WAKES_PER_S: Final = 3_000
 _LONGEST_PACE_S: Final = 0.065
@@ -84,7 +84,7 @@ class FeedTail:
         try:
             yield woken
         finally:
-            self._followers.pop(woken, None)
+            del self._followers[woken]
             if not self._followers:
                 reading, self._reading = self._reading, None
                 reading.cancel()

@@ -12,8 +12,9 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from control_plane.database import PACE_S, Broadcast, Database, Transaction
+from control_plane.database import Broadcast, Database, Transaction
 from control_plane.events.tables import EventRow, FeedRow
+from control_plane.pacing import FOLLOW_EVERY_S
 from control_plane.webhooks import model, store
 from control_plane.webhooks.deliveries import queued, trim
 from control_plane.webhooks.model import Wish
@@ -57,7 +58,7 @@ class FanOut:
             committed = self._database.committed.next()
             if await self.step():
                 continue
-            await asyncio.sleep(PACE_S)
+            await asyncio.sleep(FOLLOW_EVERY_S)
             await wait_at_most(self._clock, committed, _LOOK_S)
 
     async def step(self) -> bool:

@@ -14,7 +14,8 @@ _MOST = 3000
 def share_compiled_statements() -> None:
     """Have engines of one dialect take from one cache what any of them compiled."""
     cache: LRUCache[object, object] = LRUCache(_MOST)
-    # a statement is found by its dialect too; those of one kind are all made alike here
+    # a statement is found by its dialect too; those of one kind are all made alike here. What is
+    # replaced is declared as methods and an attribute, hence the three exceptions.
     DefaultDialect.__eq__ = _is_of_one_kind  # type: ignore[method-assign,assignment]
     DefaultDialect.__hash__ = _kind  # type: ignore[method-assign,assignment]
     Engine._compiled_cache = property(lambda _: cache, lambda *_: None)  # type: ignore[assignment]
