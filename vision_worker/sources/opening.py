@@ -21,7 +21,7 @@ from vision_worker.sources.failure import SourceFailure, failure_at_opening
 from vision_worker.sources.media_root import open_below
 
 _OPEN_TIMEOUT_S = 5.0
-_READ_TIMEOUT_S = 5.0
+_READ_TIMEOUT_S = 4.0  # libav notices after twice as long
 _FILE_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts"
 _HTTP_FORMATS = "mpjpeg,mjpeg,mpegts,mov,mp4,m4a,3gp,3g2,mj2,flv"
 
