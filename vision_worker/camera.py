@@ -34,6 +34,7 @@ from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import Source, source_for
 from vision_worker.stats import PipelineStats
 
+_LOOK_EVERY_S = 2.0
 _log = get_logger(__name__)
 
 
@@ -219,15 +220,19 @@ class CameraWatch:
                     await task
 
     async def _say_when_seeing(self, pipeline: CameraPipeline) -> None:
+        """Say that the camera runs once it does, and from then on whether that is as asked."""
         await pipeline.seeing.wait()
         asked, used = self.state.accelerator_asked, self.state.accelerator_used
-        degraded = asked == "cuda" and used != "cuda"
-        self._set(
-            worker_status="running",
-            health_status="degraded" if degraded else "healthy",
-            failure_reason="accelerator_unavailable" if degraded else "none",
-            error_count=0,
-        )
+        lacking = "accelerator_unavailable" if asked == "cuda" and used != "cuda" else "none"
+        while True:
+            reason = "overloaded" if pipeline.stats.overloaded else lacking
+            self._set(
+                worker_status="running",
+                health_status="healthy" if reason == "none" else "degraded",
+                failure_reason=reason,
+                error_count=0,
+            )
+            await self._clock.sleep(_LOOK_EVERY_S)
 
     async def _wait_after(self, failure: SourceFailure, *, healthy_s: float) -> None:
         delay_s = self._backoff.failed(failure.reason, healthy_s=healthy_s)

@@ -210,6 +210,8 @@ class CameraPipeline:
             live.add_decoding(self._reader.counts)
         return PipelineStats(
             fps=self._fps(),
+            sample_fps=0.0 if self._reader is None else self._reader.sample_fps,
+            overloaded=self._reader is not None and self._reader.overloaded,
             frames_decoded=live.decoded,
             frames_sampled=live.sampled,
             frames_dropped=live.dropped,

@@ -240,3 +240,15 @@ async def test_an_unexpected_error_tells_nothing_of_its_text() -> None:
 async def test_stopping_ends_a_paced_wait_at_once(clip: Path) -> None:
     outcome = await read(clip, query="", at_most=3)
     assert len(outcome.frames) == 3
+
+
+async def test_frames_that_nobody_gets_to_are_sampled_ever_less(folder: Path) -> None:
+    path = write_clip(folder / "long.mp4", moving_pattern(1000))
+    source = source_for(Secret(f"file:///{path.name}?loop=false"), media_root=folder)
+    frames = NewestFrames(asyncio.get_running_loop(), capacity=2)
+    reader = FrameReader(source, frames, DecodeSettings(sample_fps=10), RushingClock())
+    reader.start()
+    assert await asyncio.to_thread(reader.join, 10)
+    assert reader.counts.sampled < 0.4 * 400  # of 40 s
+    assert reader.overloaded
+    assert reader.sample_fps == pytest.approx(1.0)
