@@ -4,10 +4,11 @@ Pure: an address comes in, a verdict comes out. Whoever connects resolves a name
 every answer, and connects to the very literal that was judged, so that a name that changes its mind
 in between (DNS rebinding) changes nothing.
 
-A policy begins with public addresses, with those that a site uses (public and private ones), or with
-nothing; every other range (IANA IPv4 and IPv6 Special-Purpose Address Registries) is closed until
-the operator names a network. Addresses that carry an IPv4 address inside are judged by that one. ``ipaddress.is_global`` is not asked: it differs between versions of Python and takes
-NAT64 and 6to4 forms of private addresses for public ones.
+A policy begins with public addresses, with those that a site uses (public and private ones), or
+with nothing; every other range (IANA IPv4 and IPv6 Special-Purpose Address Registries) is closed
+until the operator names a network. Addresses that carry an IPv4 address inside are judged by that
+one. ``ipaddress.is_global`` is not asked: it differs between versions of Python and takes NAT64 and
+6to4 forms of private addresses for public ones.
 """
 
 import ipaddress
