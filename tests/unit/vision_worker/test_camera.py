@@ -19,6 +19,8 @@ from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
 from vision_worker.decode.reader import FrameReader
 from vision_worker.report_spool import ReportSpool
+from vision_worker.sources.opening import Sources
+from vision_worker.sources.policy import SourcePolicy
 
 pytestmark = pytest.mark.usefixtures("builtin_pack")
 
@@ -53,7 +55,7 @@ class Watched:
         self.history: list[CameraState] = []
         self.watch = CameraWatch(
             camera_id="camera",
-            media_root=media_root,
+            sources=Sources(SourcePolicy(media_root=media_root)),
             index=index,
             spool=ReportSpool(),
             clock=self.clock,

@@ -25,7 +25,8 @@ from vision_worker.occupancy.counting import OccupancyRules, OccupancySample
 from vision_worker.pipeline import CameraPipeline, IdentityUnavailable, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.sources.failure import SourceFailure
-from vision_worker.sources.opening import OpenedSource, Source, source_for
+from vision_worker.sources.opening import OpenedSource, Source, Sources
+from vision_worker.sources.policy import SourcePolicy
 
 EVERY_FRAME = 10_000
 EVERYWHERE = {"name": "everywhere", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
@@ -126,7 +127,7 @@ async def camera(
 
 
 def clip(media: Path, name: str, query: str = "?loop=false") -> Source:
-    return source_for(Secret(f"file:///{name}{query}"), media_root=media)
+    return Sources(SourcePolicy(media_root=media)).source_for(Secret(f"file:///{name}{query}"))
 
 
 async def test_an_enrolled_person_is_one_sighting_with_its_evidence(

@@ -16,7 +16,8 @@ from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.sources.failure import SourceFailure
-from vision_worker.sources.opening import OpenedSource, source_for
+from vision_worker.sources.opening import OpenedSource, Sources
+from vision_worker.sources.policy import SourcePolicy
 
 
 @dataclass(kw_only=True)
@@ -39,7 +40,8 @@ async def read(
     settings: DecodeSettings | None = None,
     at_most: int = 10_000,
 ) -> Outcome:
-    source = source_for(Secret(f"file:///{path.name}{query}"), media_root=path.parent)
+    sources = Sources(SourcePolicy(media_root=path.parent))
+    source = sources.source_for(Secret(f"file:///{path.name}{query}"))
     frames = NewestFrames(asyncio.get_running_loop(), capacity=100_000)
     clock = RushingClock()
     reader = FrameReader(source, frames, settings or DecodeSettings(), clock)
