@@ -246,7 +246,8 @@ async def test_stopping_ends_a_paced_wait_at_once(clip: Path) -> None:
 
 async def test_frames_that_nobody_gets_to_are_sampled_ever_less(folder: Path) -> None:
     path = write_clip(folder / "long.mp4", moving_pattern(1000))
-    source = source_for(Secret(f"file:///{path.name}?loop=false"), media_root=folder)
+    sources = Sources(SourcePolicy(media_root=folder))
+    source = sources.source_for(Secret(f"file:///{path.name}?loop=false"))
     frames = NewestFrames(asyncio.get_running_loop(), capacity=2)
     reader = FrameReader(source, frames, DecodeSettings(sample_fps=10), RushingClock())
     reader.start()
