@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,7 +59,6 @@ class RtspServer:
     process: "subprocess.Popen[str]"
     port: int
     guarded_port: int
-    mounts: set[str] = field(default_factory=set)
 
     def mount(
         self,
@@ -74,6 +73,8 @@ class RtspServer:
         """Play a reel under a name; return its address, without credentials.
 
         Args:
+            name: last part of the address.
+            reel: what is played.
             guarded: ask for the password.
             end: what comes after the reel's last unit.
             sound: an audio track beside it.
@@ -90,7 +91,6 @@ class RtspServer:
             sound=sound,
             parse=parse,
         )
-        self.mounts.add(name)
         return f"rtsp://127.0.0.1:{self.guarded_port if guarded else self.port}/{name}"
 
     def silence(self, name: str) -> None:
@@ -147,9 +147,9 @@ def rtsp_server(folder: Path, *, ports: tuple[int, int] = (0, 0)) -> Iterator[Rt
         assert process.stdout is not None
         process.stdin.write(f"{PASSWORD}\n")
         process.stdin.flush()
-        ports = json.loads(process.stdout.readline())
+        bound = json.loads(process.stdout.readline())
         yield RtspServer(
-            folder=folder, process=process, port=ports["open"], guarded_port=ports["guarded"]
+            folder=folder, process=process, port=bound["open"], guarded_port=bound["guarded"]
         )
     finally:
         for pipe in (process.stdin, process.stdout):

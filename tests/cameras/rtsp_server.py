@@ -68,14 +68,14 @@ class Mount:
             f"{_SOUND if wish['sound'] else ''} )"
         )
 
-    def configure(self, _factory: object, media: Any) -> None:  # noqa: ANN401 - no types in gi
+    def configure(self, _factory: object, media: Any) -> None:
         source = media.get_element().get_by_name("source")
         gone = threading.Event()
         media.connect("prepared", self._send_at_once)
         media.connect("unprepared", lambda _media: gone.set())
         threading.Thread(target=self._feed, args=(source, gone), daemon=True).start()
 
-    def _send_at_once(self, media: Any) -> None:  # noqa: ANN401
+    def _send_at_once(self, media: Any) -> None:
         """Let packets go out when they are made: stamps may lie years ahead.
 
         Sinks come with the clients that ask for them.
@@ -86,7 +86,7 @@ class Mount:
         while (found := iterator.next())[0] == Gst.IteratorResult.OK:
             _no_waiting(found[1])
 
-    def _feed(self, source: Any, gone: threading.Event) -> None:  # noqa: ANN401
+    def _feed(self, source: Any, gone: threading.Event) -> None:
         began = time.monotonic_ns()
         offset = 0
         while not gone.is_set():
@@ -109,7 +109,7 @@ class Mount:
             offset += self.head["length_ns"]
 
 
-def _no_waiting(element: Any) -> None:  # noqa: ANN401
+def _no_waiting(element: Any) -> None:
     if element.get_factory() and element.get_factory().get_name() in _SINKS:
         element.set_property("ts-offset", -_YEARS_NS)  # `sync` is set anew by each PLAY
 
@@ -132,7 +132,7 @@ class Cameras:
         return self.open, self.guarded
 
     @staticmethod
-    def _server(port: str) -> Any:  # noqa: ANN401
+    def _server(port: str) -> Any:
         server = GstRtspServer.RTSPServer()
         server.set_address("127.0.0.1")
         server.set_service(port)
@@ -177,7 +177,7 @@ class Cameras:
         """Close every connection."""
         closed: list[object] = []
 
-        def close(_server: object, client: object) -> Any:  # noqa: ANN401
+        def close(_server: object, client: object) -> Any:
             closed.append(client)
             return GstRtspServer.RTSPFilterResult.REMOVE
 

@@ -21,12 +21,11 @@ from tests.support.reels import (
     stamped,
     without_key_frames,
 )
-from tests.support.watched_camera import Watching
+from tests.support.watched_camera import loopback_sources
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.decode.thread_clock import SystemThreadClock
-from vision_worker.sources.opening import source_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class Read:
 
 async def read(url: str, *, frames: int, sample_fps: float = 5) -> Read:
     """Read so many sampled frames of a camera."""
-    source = source_for(Secret(url), media_root=Path("/nonexistent"))
+    source = loopback_sources(Path("/nonexistent")).source_for(Secret(url))
     handed = NewestFrames(asyncio.get_running_loop(), capacity=1000)
     reader = FrameReader(source, handed, DecodeSettings(sample_fps=sample_fps), SystemThreadClock())
     reader.start()

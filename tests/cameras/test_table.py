@@ -16,6 +16,7 @@ from tests.support.tcp_proxy import tcp_proxy
 from tests.support.watched_camera import WatchedCamera, Watching
 from tests.support.wrong_peers import chattering_peer, closed_port, silent_peer
 
+beside_a_neighbour = pytest.mark.usefixtures("neighbour")
 NOTICED_S = 10.0
 RECOVERED_S = 10.0
 
@@ -59,8 +60,9 @@ async def test_a_camera_that_works(
 
 
 @pytest.mark.parametrize("url", ["{0}", "rtsp://viewer:wrong@{1}", "rtsp://nobody:x@{1}"])
+@beside_a_neighbour
 async def test_a_wrong_password(
-    server: RtspServer, process: Watching, neighbour: WatchedCamera, clip: Reel, url: str
+    server: RtspServer, process: Watching, clip: Reel, url: str
 ) -> None:
     mounted = server.mount("wall", clip, guarded=True)
     camera = await process.camera(url.format(mounted, mounted.removeprefix("rtsp://")))
@@ -68,35 +70,38 @@ async def test_a_wrong_password(
 
 
 @pytest.mark.parametrize("guarded", [False, True])
+@beside_a_neighbour
 async def test_an_unknown_path(
-    server: RtspServer, process: Watching, neighbour: WatchedCamera, clip: Reel, guarded: bool
+    server: RtspServer, process: Watching, clip: Reel, guarded: bool
 ) -> None:
     url = server.mount("wall", clip, guarded=guarded)
     camera = await process.camera(with_password(url) + "paper")
     assert await camera.fails("not_found") < NOTICED_S
 
 
-async def test_a_closed_port(process: Watching, neighbour: WatchedCamera) -> None:
+@beside_a_neighbour
+async def test_a_closed_port(process: Watching) -> None:
     camera = await process.camera(f"rtsp://127.0.0.1:{closed_port()}/wall")
     assert await camera.fails("refused") < NOTICED_S
 
 
-async def test_not_rtsp_at_all(process: Watching, neighbour: WatchedCamera) -> None:
+@beside_a_neighbour
+async def test_not_rtsp_at_all(process: Watching) -> None:
     async with chattering_peer() as port:
         camera = await process.camera(f"rtsp://127.0.0.1:{port}/wall")
         assert await camera.fails("not_a_stream") < NOTICED_S
 
 
-async def test_one_that_accepts_and_stays_silent(
-    process: Watching, neighbour: WatchedCamera
-) -> None:
+@beside_a_neighbour
+async def test_one_that_accepts_and_stays_silent(process: Watching) -> None:
     async with silent_peer() as port:
         camera = await process.camera(f"rtsp://127.0.0.1:{port}/wall")
         assert await camera.fails("timeout") < NOTICED_S
 
 
+@beside_a_neighbour
 async def test_the_camera_loses_power(
-    process: Watching, neighbour: WatchedCamera, clip: Reel, tmp_path: Path, servers: ExitStack
+    process: Watching, clip: Reel, tmp_path: Path, servers: ExitStack
 ) -> None:
     server = servers.enter_context(rtsp_server(tmp_path))
     camera = await process.camera(server.mount("wall", clip))
@@ -111,8 +116,9 @@ async def test_the_camera_loses_power(
     assert await camera.sees() < RECOVERED_S
 
 
+@beside_a_neighbour
 async def test_the_camera_ends_the_stream(
-    server: RtspServer, process: Watching, neighbour: WatchedCamera, clip: Reel
+    server: RtspServer, process: Watching, clip: Reel
 ) -> None:
     camera = await process.camera(server.mount("wall", clip))
     await camera.sees()
@@ -124,9 +130,8 @@ async def test_the_camera_ends_the_stream(
     assert await camera.sees() < RECOVERED_S
 
 
-async def test_the_camera_hangs_up(
-    server: RtspServer, process: Watching, neighbour: WatchedCamera, clip: Reel
-) -> None:
+@beside_a_neighbour
+async def test_the_camera_hangs_up(server: RtspServer, process: Watching, clip: Reel) -> None:
     camera = await process.camera(server.mount("wall", clip))
     await camera.sees()
     camera.mark()
@@ -135,9 +140,8 @@ async def test_the_camera_hangs_up(
     assert await camera.sees() < RECOVERED_S
 
 
-async def test_the_camera_stops_sending(
-    server: RtspServer, process: Watching, neighbour: WatchedCamera, clip: Reel
-) -> None:
+@beside_a_neighbour
+async def test_the_camera_stops_sending(server: RtspServer, process: Watching, clip: Reel) -> None:
     camera = await process.camera(server.mount("wall", clip))
     await camera.sees()
     camera.mark()
@@ -148,8 +152,9 @@ async def test_the_camera_stops_sending(
     assert await camera.sees() < RECOVERED_S
 
 
+@beside_a_neighbour
 async def test_the_network_swallows_everything(
-    server: RtspServer, process: Watching, neighbour: WatchedCamera, clip: Reel
+    server: RtspServer, process: Watching, clip: Reel
 ) -> None:
     url = server.mount("wall", clip)
     async with tcp_proxy(f"127.0.0.1:{server.port}") as network:
@@ -163,8 +168,9 @@ async def test_the_network_swallows_everything(
         assert await camera.sees() < RECOVERED_S
 
 
+@beside_a_neighbour
 async def test_the_network_breaks_the_connection(
-    server: RtspServer, process: Watching, neighbour: WatchedCamera, clip: Reel
+    server: RtspServer, process: Watching, clip: Reel
 ) -> None:
     url = server.mount("wall", clip)
     async with tcp_proxy(f"127.0.0.1:{server.port}") as network:

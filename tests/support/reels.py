@@ -1,5 +1,4 @@
-"""What a camera of the tests sends: encoded pictures, each with the time it goes out and the time it
-says it was taken.
+"""What a camera of the tests sends: encoded pictures, when they go out and the time on each.
 
 A reel is made here with the project's own libav and played by two cameras: GStreamer's RTSP server
 (``tests/cameras``) and one of a few hundred lines (``rtsp_camera``). The two times of a unit are

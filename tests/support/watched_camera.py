@@ -24,6 +24,8 @@ from service_runtime.clock import SystemClock
 from vision_worker.camera import CameraState, CameraWatch
 from vision_worker.report_spool import ReportSpool
 from vision_worker.source_backoff import SourceBackoff
+from vision_worker.sources.opening import Sources
+from vision_worker.sources.policy import SourcePolicy, camera_addresses
 
 FOR_EVER_S = 60.0
 """How long a test waits for what must come."""
@@ -107,7 +109,7 @@ class Watching:
         """Begin to watch a camera."""
         watch = CameraWatch(
             camera_id=f"camera-{len(self.cameras)}",
-            media_root=self.media_root,
+            sources=loopback_sources(self.media_root),
             index=self.index,
             spool=ReportSpool(),
             clock=SystemClock(),
@@ -125,6 +127,11 @@ class Watching:
         assignment.model_config.accelerator = "cpu"
         watch.assign(assignment)
         return camera
+
+
+def loopback_sources(media_root: Path) -> Sources:
+    """Return sources for cameras of this machine."""
+    return Sources(SourcePolicy(media_root=media_root, addresses=camera_addresses("127.0.0.0/8")))
 
 
 @asynccontextmanager

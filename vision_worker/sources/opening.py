@@ -170,7 +170,7 @@ def _rtsp_options() -> dict[str, str]:
     return {
         "rtsp_transport": "tcp",
         "protocol_whitelist": "rtsp,rtsps,tcp,tls",
-        "timeout": str(int(_READ_TIMEOUT_S * 1e6)),
+        "timeout": str(int(_OPEN_TIMEOUT_S * 1e6)),
         "allowed_media_types": "video",
         "probesize": "1000000",
         "analyzeduration": "2000000",
@@ -182,7 +182,7 @@ def _http_options(scheme: str) -> dict[str, str]:
         "protocol_whitelist": "https,tls,tcp" if scheme == "https" else "http,tcp",
         "format_whitelist": _HTTP_FORMATS,
         "max_redirects": "0",
-        "timeout": str(int(_READ_TIMEOUT_S * 1e6)),
+        "timeout": str(int(_OPEN_TIMEOUT_S * 1e6)),
     }
 
 
