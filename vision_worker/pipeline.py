@@ -29,7 +29,7 @@ from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
-from vision_worker.inference import InferenceThread, Look
+from vision_worker.inference import CameraInference, Look
 from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
 from vision_worker.sources.opening import Source
 from vision_worker.stats import PipelineStats, StageTiming
@@ -116,7 +116,7 @@ class CameraPipeline:
         self,
         *,
         camera_id: str,
-        inference: InferenceThread,
+        inference: CameraInference,
         identity: IdentityPort,
         report: Callable[[SightingDraft], None],
         clock: Clock,

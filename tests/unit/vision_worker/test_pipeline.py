@@ -19,7 +19,8 @@ from tests.support.media import media_path
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.decision import Candidate
-from vision_worker.inference import InferenceThread
+from vision_worker.inference import CameraInference
+from vision_worker.inference_thread import InferenceThread
 from vision_worker.pipeline import CameraPipeline, IdentityUnavailable, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.sources.failure import SourceFailure
@@ -93,10 +94,15 @@ async def camera(
 ) -> AsyncIterator[Camera]:
     drafts: list[SightingDraft] = []
     gallery, clock = Gallery(people=people, away=away), VirtualClock()
-    inference = InferenceThread(engine)
+    thread = InferenceThread()
+    thread.start()
+
+    async def loaded() -> FaceEngine:
+        return engine
+
     pipeline = CameraPipeline(
         camera_id="cam",
-        inference=inference,
+        inference=CameraInference(lane=thread.open_lane(), pack=engine.pack, engine=loaded),
         identity=gallery,
         report=drafts.append,
         clock=clock,
@@ -109,7 +115,7 @@ async def camera(
         async with pipeline:
             yield Camera(pipeline=pipeline, gallery=gallery, clock=clock, drafts=drafts)
     finally:
-        inference.close()
+        thread.close()
 
 
 def clip(media: Path, name: str, query: str = "?loop=false") -> Source:
