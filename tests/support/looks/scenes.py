@@ -187,7 +187,7 @@ def _seen(
     seen: NDArray[np.floating] = (person * alpha + view * (1 - alpha)) * pose.gain
     if pose.blur * pose.face_px > 0.3:
         seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), pose.blur * pose.face_px), np.float32)
-    return np.clip(seen, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(seen, 0, 255), np.uint8)
 
 
 def _homography(pose: Pose, *, mirrored: bool) -> NDArray[np.float64]:
