@@ -24,7 +24,8 @@ from vision_worker.decision import Candidate
 from vision_worker.inference import InferenceThread
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
 from vision_worker.sighting import SightingDraft
-from vision_worker.sources.opening import source_for
+from vision_worker.sources.opening import Sources
+from vision_worker.sources.policy import SourcePolicy
 
 _EVERY_FRAME = 10_000
 _CANDIDATES = 5
@@ -134,7 +135,8 @@ async def watch_clip(engine: FaceEngine, path: Path, gallery: Gallery) -> list[S
             settings=PipelineSettings(frames_waiting=_EVERY_FRAME),
         ) as pipeline:
             address = Secret(f"file:///{path.name}?loop=false")
-            await pipeline.watch(source_for(address, media_root=path.parent))
+            sources = Sources(SourcePolicy(media_root=path.parent))
+            await pipeline.watch(sources.source_for(address))
     finally:
         inference.close()
     return drafts
