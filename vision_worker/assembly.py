@@ -21,6 +21,8 @@ from vision_worker.inference_thread import InferenceThread
 from vision_worker.process_load import ProcessLoad
 from vision_worker.servicer import WorkerServicer
 from vision_worker.settings import WorkerSettings
+from vision_worker.sources.opening import Sources
+from vision_worker.sources.policy import SourcePolicy, camera_addresses
 from vision_worker.watched_camera import Surroundings, WatchedCamera
 
 TOKEN_REFUSED: Final = 3
@@ -48,7 +50,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         control_plane_target=settings.control_plane_target,
         index_target=settings.index_target,
         transport=transport,
-        media_root=settings.media_root,
+        sources=Sources(_source_policy(settings)),
         engines=engines,
         inference=inference,
         load=load,
@@ -102,6 +104,25 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     if not living.done():  # told to stop from outside: say the last word first
         cameras.drain()
         await living
+
+
+def _source_policy(settings: WorkerSettings) -> SourcePolicy:
+    """Return what may be opened.
+
+    Raises:
+        StartError: The operator's networks of cameras are none.
+    """
+    try:
+        addresses = camera_addresses(settings.camera_networks)
+    except ValueError as error:
+        raise StartError(f"DFIP_CAMERA_NETWORKS: {error}") from None
+    return SourcePolicy(
+        media_root=settings.media_root,
+        addresses=addresses,
+        ca_file=settings.camera_ca_file,
+        hls=settings.allow_hls,
+        devices=settings.allow_devices,
+    )
 
 
 def _epoch_of(token: FileToken, verifier: TokenVerifier) -> int:

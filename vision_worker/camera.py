@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import cast
 
 import grpc
@@ -34,10 +33,11 @@ from vision_worker.report_spool import ReportSpool
 from vision_worker.sighting import SightingDraft
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.failure import SourceFailure
-from vision_worker.sources.opening import Source, source_for
+from vision_worker.sources.opening import Source, Sources
 from vision_worker.stats import PipelineStats
 
 _IDLE_MODELS_S = 30.0
+_LOOK_EVERY_S = 2.0
 _log = get_logger(__name__)
 
 
@@ -60,7 +60,7 @@ class CameraWatch:
 
     Args:
         camera_id: The camera.
-        media_root: Folder of ``file://`` cameras.
+        sources: Opens the camera.
         index: Channel to the identity index.
         engines: The models of the process.
         lane: Where its work for the models queues up.
@@ -75,7 +75,7 @@ class CameraWatch:
         self,
         *,
         camera_id: str,
-        media_root: Path,
+        sources: Sources,
         index: grpc.aio.Channel,
         engines: Engines,
         lane: Lane,
@@ -86,7 +86,7 @@ class CameraWatch:
         backoff: SourceBackoff | None = None,
     ) -> None:
         self._camera_id = camera_id
-        self._media_root = media_root
+        self._sources = sources
         self._index = index
         self._engines = engines
         self._lane = lane
@@ -202,8 +202,6 @@ class CameraWatch:
         engine = await models.engine()
         if engine.accelerator_used != self.state.accelerator_used:
             self._set(accelerator_used=engine.accelerator_used)
-            if self.state.worker_status == "running":
-                self._say_running()
         return engine
 
     def _say_without_models(self, error: PackError | AcceleratorUnavailable) -> None:
@@ -236,9 +234,7 @@ class CameraWatch:
             self._set(worker_status="starting", next_retry_at=None)
             began = self._clock.monotonic()
             try:
-                source = source_for(
-                    Secret(assignment.connection_string), media_root=self._media_root
-                )
+                source = self._sources.source_for(Secret(assignment.connection_string))
                 played = await self._read(pipeline, source)
             except SourceFailure as failure:
                 await self._wait_after(failure, healthy_s=self._clock.monotonic() - began)
@@ -272,19 +268,20 @@ class CameraWatch:
                     await task
 
     async def _say_when_seeing(self, pipeline: CameraPipeline) -> None:
+        """Say that the camera runs once it does, and from then on whether that is as asked."""
         await pipeline.seeing.wait()
         self._keep_models()
-        self._say_running()
-
-    def _say_running(self) -> None:
-        asked, used = self.state.accelerator_asked, self.state.accelerator_used
-        degraded = asked == "cuda" and used != "cuda"
-        self._set(
-            worker_status="running",
-            health_status="degraded" if degraded else "healthy",
-            failure_reason="accelerator_unavailable" if degraded else "none",
-            error_count=0,
-        )
+        while True:
+            asked, used = self.state.accelerator_asked, self.state.accelerator_used
+            lacking = "accelerator_unavailable" if asked == "cuda" and used != "cuda" else "none"
+            reason = "overloaded" if pipeline.stats.overloaded else lacking
+            self._set(
+                worker_status="running",
+                health_status="healthy" if reason == "none" else "degraded",
+                failure_reason=reason,
+                error_count=0,
+            )
+            await self._clock.sleep(_LOOK_EVERY_S)
 
     async def _wait_after(self, failure: SourceFailure, *, healthy_s: float) -> None:
         delay_s = self._backoff.failed(failure.reason, healthy_s=healthy_s)

@@ -26,6 +26,11 @@ class WorkerSettings(TransportSettings):
             working directory.
         pack: model pack of the site.
         reflection: offer reflection to valid tokens.
+        camera_networks: the only networks that cameras may be in, as ``10.0.7.0/24,fd00:1::/64``;
+            empty for every network but loopback and link-local ones.
+        camera_ca_file: authorities that rtsps and https trust in place of the machine's, as PEM.
+        allow_hls: let a camera of http and https answer with a playlist.
+        allow_devices: let a camera be a device of this machine.
     """
 
     control_plane_target: str
@@ -39,6 +44,10 @@ class WorkerSettings(TransportSettings):
     cameras_dir: Path = Path("..")
     pack: str = "builtin"
     reflection: bool = False
+    camera_networks: str = ""
+    camera_ca_file: Path | None = None
+    allow_hls: bool = False
+    allow_devices: bool = False
 
     def __post_init__(self) -> None:
         """Check what one setting means for another.

@@ -27,6 +27,7 @@ from vision_worker.inference_thread import InferenceThread
 from vision_worker.mapping import timestamp
 from vision_worker.process_load import ProcessLoad
 from vision_worker.report_spool import ReportSpool
+from vision_worker.sources.opening import Sources
 from vision_worker.stats import PipelineStats
 
 
@@ -38,7 +39,7 @@ class Surroundings:
         control_plane_target: where the gateway is.
         index_target: where the identity index is.
         transport: what protects the lines to both.
-        media_root: the folder that `file://` cameras are below.
+        sources: opens cameras.
         engines: the models of the process.
         inference: the thread that they run in.
         load: what the process costs.
@@ -49,7 +50,7 @@ class Surroundings:
     control_plane_target: str
     index_target: str
     transport: Transport
-    media_root: Path
+    sources: Sources
     engines: Engines
     inference: InferenceThread
     load: ProcessLoad
@@ -125,7 +126,7 @@ class WatchedCamera:
     async def _run(self, index: grpc.aio.Channel, control_plane: grpc.aio.Channel) -> Ending:
         self._watch = watch = CameraWatch(
             camera_id=self.camera_id,
-            media_root=self._with.media_root,
+            sources=self._with.sources,
             index=index,
             engines=self._with.engines,
             lane=self._with.inference.open_lane(),

@@ -29,6 +29,13 @@ def test_a_fair_view_waits_for_a_better_one_but_not_for_ever() -> None:
     assert [shot.at_s for shot in feed(views)[1]] == pytest.approx([0.6, 1.0, 2.0])
 
 
+def test_one_good_second_after_many_bad_ones_gives_two_shots() -> None:
+    bad: list[tuple[float, float, Verdict]] = [(i * 0.2, 0.3, "fair") for i in range(15)]
+    good: list[tuple[float, float, Verdict]] = [(3.0 + i * 0.2, 0.8, "good") for i in range(5)]
+    _, taken = feed(bad + good)
+    assert [shot.at_s for shot in taken if shot.good] == pytest.approx([3.0, 3.4])
+
+
 def test_a_poor_view_is_never_taken() -> None:
     assert feed([(i * 0.2, 0.9, "poor") for i in range(50)])[1] == []
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,21 @@ from face_engine.engine import FaceEngine
 from face_engine.pictures import decode_picture
 from service_runtime.secret import Secret
 from tests.support.clips import moving_pattern, write_clip
+from tests.support.inference import inference_with
 from tests.support.media import media_path
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.decision import Candidate
-from vision_worker.inference import CameraInference
-from vision_worker.inference_thread import InferenceThread
+from vision_worker.occupancy.counting import OccupancyRules, OccupancySample
 from vision_worker.pipeline import CameraPipeline, IdentityUnavailable, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.sources.failure import SourceFailure
-from vision_worker.sources.opening import OpenedSource, Source, source_for
+from vision_worker.sources.opening import OpenedSource, Source, Sources
+from vision_worker.sources.policy import SourcePolicy
 
 EVERY_FRAME = 10_000
+EVERYWHERE = {"name": "everywhere", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+NOWHERE = {"name": "nowhere", "polygon": [[0, 0.99], [0.01, 0.99], [0.01, 1]]}
 
 
 @dataclass(kw_only=True)
@@ -64,6 +68,7 @@ class Camera:
     gallery: Gallery
     clock: VirtualClock
     drafts: list[SightingDraft]
+    samples: list[OccupancySample]
 
     def latest(self) -> dict[str, SightingDraft]:
         """Return the last report of each sighting."""
@@ -93,33 +98,32 @@ async def camera(
     questions: int = 512,
 ) -> AsyncIterator[Camera]:
     drafts: list[SightingDraft] = []
+    samples: list[OccupancySample] = []
     gallery, clock = Gallery(people=people, away=away), VirtualClock()
-    thread = InferenceThread()
-    thread.start()
-
-    async def loaded() -> FaceEngine:
-        return engine
-
-    pipeline = CameraPipeline(
-        camera_id="cam",
-        inference=CameraInference(lane=thread.open_lane(), pack=engine.pack, engine=loaded),
-        identity=gallery,
-        report=drafts.append,
-        clock=clock,
-        thread_clock=RushingClock(),
-        settings=PipelineSettings(
-            frames_waiting=EVERY_FRAME, questions=questions, farewell_s=0.0 if away else 3.0
-        ),
-    )
-    try:
-        async with pipeline:
-            yield Camera(pipeline=pipeline, gallery=gallery, clock=clock, drafts=drafts)
-    finally:
-        thread.close()
+    with inference_with(engine) as inference:
+        async with CameraPipeline(
+            camera_id="cam",
+            inference=inference,
+            identity=gallery,
+            report=drafts.append,
+            count=samples.extend,
+            clock=clock,
+            thread_clock=RushingClock(),
+            settings=PipelineSettings(
+                frames_waiting=EVERY_FRAME,
+                questions=questions,
+                farewell_s=0.0 if away else 3.0,
+                occupancy=OccupancyRules(every_s=1.0),
+                zone_config={"zones": [EVERYWHERE, NOWHERE]},
+            ),
+        ) as pipeline:
+            yield Camera(
+                pipeline=pipeline, gallery=gallery, clock=clock, drafts=drafts, samples=samples
+            )
 
 
 def clip(media: Path, name: str, query: str = "?loop=false") -> Source:
-    return source_for(Secret(f"file:///{name}{query}"), media_root=media)
+    return Sources(SourcePolicy(media_root=media)).source_for(Secret(f"file:///{name}{query}"))
 
 
 async def test_an_enrolled_person_is_one_sighting_with_its_evidence(
@@ -142,6 +146,13 @@ async def test_an_enrolled_person_is_one_sighting_with_its_evidence(
     x, y, width, height = last.best.box
     assert 0 <= x <= x + width <= 1
     assert 0 <= y <= y + height <= 1
+    counted = [(sample.zone, sample.occupancy) for sample in cam.samples]
+    assert ("", 1) in counted
+    assert counted.count(("everywhere", 1)) == counted.count(("", 1))
+    assert {occupancy for zone, occupancy in counted if zone == "nowhere"} == {0}
+    times = [sample.at for sample in cam.samples if not sample.zone]
+    assert len(times) >= 5
+    assert all(0.7 < (b - a).total_seconds() < 2.3 for a, b in pairwise(times))
 
 
 async def test_a_stranger_is_unknown_never_the_nearest_person(
