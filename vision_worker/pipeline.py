@@ -10,12 +10,12 @@ through `report`, as often as their state changes.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
 from vision_worker.inference import InferenceThread, Look, Study
+from vision_worker.occupancy.counting import OccupancyCounter, OccupancyRules, OccupancySample
+from vision_worker.occupancy.people import SeenFace
 from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
 from vision_worker.sources.opening import Source
 from vision_worker.stats import PipelineStats, StageTiming
@@ -67,6 +69,7 @@ class PipelineSettings:
         questions: shots that may wait for the index.
         batch: shots of one question.
         farewell_s: how long the end waits for outstanding answers.
+        zone_config: what the operator drew.
     """
 
     decode: DecodeSettings = field(default_factory=DecodeSettings)
@@ -75,6 +78,8 @@ class PipelineSettings:
     tracking: TrackingRules = field(default_factory=TrackingRules)
     shots: ShotRules = field(default_factory=ShotRules)
     reports: ReportRules = field(default_factory=ReportRules)
+    occupancy: OccupancyRules = field(default_factory=OccupancyRules)
+    zone_config: Mapping[str, Any] = field(default_factory=dict)
     questions: int = 512
     batch: int = 32
     farewell_s: float = 3.0
@@ -121,6 +126,7 @@ class CameraPipeline:
         identity: IdentityPort,
         report: Callable[[SightingDraft], None],
         clock: Clock,
+        count: Callable[[Sequence[OccupancySample]], None] = lambda _samples: None,
         settings: PipelineSettings | None = None,
         thread_clock: ThreadClock | None = None,
         backoff: Backoff | None = None,
@@ -129,11 +135,13 @@ class CameraPipeline:
         self._inference = inference
         self._identity = identity
         self._report = report
+        self._count = count
         self._clock = clock
         self._settings = settings or PipelineSettings()
         self._thread_clock = thread_clock or SystemThreadClock()
         self._backoff = backoff or Backoff(initial_s=0.25, cap_s=5.0)
         self._tracker = FaceTracker(self._settings.tracking)
+        self._people = OccupancyCounter(self._settings.zone_config, self._settings.occupancy)
         self._tracks: dict[int, TrackSighting] = {}
         self._questions: deque[tuple[TrackSighting, ShotRecord]] = deque()
         self._asked = asyncio.Event()
@@ -181,6 +189,7 @@ class CameraPipeline:
         self._reader = reader
         self._media_offset_s = self._media_s + 1.0  # this stream's time goes on after the last one
         self._thumb = None
+        self._people.restart()
         reader.start()
         try:
             async for frame in frames:
@@ -204,6 +213,8 @@ class CameraPipeline:
             live.add_decoding(self._reader.counts)
         return PipelineStats(
             fps=self._fps(),
+            sample_fps=0.0 if self._reader is None else self._reader.sample_fps,
+            overloaded=self._reader is not None and self._reader.overloaded,
             frames_decoded=live.decoded,
             frames_sampled=live.sampled,
             frames_dropped=live.dropped,
@@ -238,9 +249,11 @@ class CameraPipeline:
         self._media_s = self._media_offset_s + frame.media_s
         if frame.cut or (self._thumb is not None and is_cut(self._thumb, look.thumb)):
             self._end_all()
+            self._people.restart()
         self._thumb = look.thumb
         found = look.detections
         update = self._tracker.update(self._media_s, found.boxes, found.scores)
+        self._count_people(frame, look, update)
         views = self._gather(frame, look, update)
         self._counters.spent("track", time.perf_counter() - began)
         if views:
@@ -248,6 +261,27 @@ class CameraPipeline:
         self._close(update)
         for track in list(self._tracks.values()):
             self._report_if_due(track)
+
+    def _count_people(self, frame: Frame, look: Look, update: TrackUpdate) -> None:
+        width, height = frame.picture.size
+        seen: list[SeenFace] = []
+        for face in update.faces:
+            if face.state == "confirmed":
+                box = look.detections.boxes[face.detection]
+                x, y, across, down = as_fractions(box, (width, height))
+                seen.append(
+                    SeenFace(
+                        track_id=face.track_id,
+                        centre=(x + across / 2, y + down / 2),
+                        height=down,
+                        score=float(look.detections.scores[face.detection]),
+                    )
+                )
+        samples = self._people.see(
+            at=frame.captured_at, media_s=self._media_s, faces=seen, aspect=width / height
+        )
+        if samples:
+            self._count(samples)
 
     def _gather(
         self, frame: Frame, look: Look, update: TrackUpdate

@@ -16,8 +16,10 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vision_worker.decode.frame import DecodeCounts, Frame
+from vision_worker.decode.lateness import Lateness
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.picture import AvPicture
+from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
 from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
@@ -62,6 +64,8 @@ class FrameReader:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
         self._sampler = TimeSampler(settings.sample_fps)
+        self._rate = SampleRate(settings.sample_fps)
+        self._lateness = Lateness()
         self._reformatter = VideoReformatter()
         self._decoded = self._sampled = self._damaged = 0
         self._decode_s = self._convert_s = 0.0
@@ -95,6 +99,16 @@ class FrameReader:
             decode_s=self._decode_s,
             convert_s=self._convert_s,
         )
+
+    @property
+    def sample_fps(self) -> float:
+        """Return the rate of sampling in force, in frames a second."""
+        return self._rate.fps
+
+    @property
+    def overloaded(self) -> bool:
+        """Return whether less is looked at than was asked for, because the machine is too slow."""
+        return self._rate.reduced or self._lateness.behind
 
     def _run(self) -> None:
         try:
@@ -200,6 +214,11 @@ class FrameReader:
         now_s = self._last_picture_s = self._clock.monotonic()
         media_s = timeline.advance(frame.time if opened.stamped else now_s)
         _set_skip(stream, skip.decoded(media_s))
+        if self._source.live and opened.stamped and not opened.paced:
+            if timeline.guessed:
+                self._lateness.restart()
+            behind = self._lateness.picture(now_s=now_s, media_s=media_s)
+            _set_skip(stream, skip.catch_up(behind=behind))
         if not self._sampler.wants(media_s) or (opened.paced and self._wait_until(media_s)):
             return
         size = (frame.width, frame.height)
@@ -219,6 +238,10 @@ class FrameReader:
         )
         self._sampled += 1
         self._frames.put(sampled)
+        before = self._rate.fps
+        if self._rate.sampled(self._clock.monotonic(), lost=self._frames.dropped) != before:
+            self._sampler.pace(self._rate.fps)
+            skip.pace(self._sampler.period_s)
 
     def _wait_until(self, media_s: float) -> bool:
         """Wait until a frame is due; return whether the reader was stopped meanwhile."""

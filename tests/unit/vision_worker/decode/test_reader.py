@@ -16,7 +16,8 @@ from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.sources.failure import SourceFailure
-from vision_worker.sources.opening import OpenedSource, source_for
+from vision_worker.sources.opening import OpenedSource, Sources
+from vision_worker.sources.policy import SourcePolicy
 
 
 @dataclass(kw_only=True)
@@ -39,7 +40,8 @@ async def read(
     settings: DecodeSettings | None = None,
     at_most: int = 10_000,
 ) -> Outcome:
-    source = source_for(Secret(f"file:///{path.name}{query}"), media_root=path.parent)
+    sources = Sources(SourcePolicy(media_root=path.parent))
+    source = sources.source_for(Secret(f"file:///{path.name}{query}"))
     frames = NewestFrames(asyncio.get_running_loop(), capacity=100_000)
     clock = RushingClock()
     reader = FrameReader(source, frames, settings or DecodeSettings(), clock)
@@ -241,3 +243,16 @@ async def test_an_unexpected_error_tells_nothing_of_its_text() -> None:
 async def test_stopping_ends_a_paced_wait_at_once(clip: Path) -> None:
     outcome = await read(clip, query="", at_most=3)
     assert len(outcome.frames) == 3
+
+
+async def test_frames_that_nobody_gets_to_are_sampled_ever_less(folder: Path) -> None:
+    path = write_clip(folder / "long.mp4", moving_pattern(1000))
+    sources = Sources(SourcePolicy(media_root=folder))
+    source = sources.source_for(Secret(f"file:///{path.name}?loop=false"))
+    frames = NewestFrames(asyncio.get_running_loop(), capacity=2)
+    reader = FrameReader(source, frames, DecodeSettings(sample_fps=10), RushingClock())
+    reader.start()
+    assert await asyncio.to_thread(reader.join, 10)
+    assert reader.counts.sampled < 0.4 * 400  # of 40 s
+    assert reader.overloaded
+    assert reader.sample_fps == pytest.approx(1.0)
