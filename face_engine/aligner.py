@@ -79,7 +79,7 @@ def _halvings(matrix: NDArray[np.float64]) -> int:
     Sampling single pixels of a large face would alias.
     """
     shrink = 1.0 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
-    return 2 ** int(np.log2(min(max(shrink, 1.0), 64.0)))
+    return 1 << int(np.log2(min(max(shrink, 1.0), 64.0)))
 
 
 def _corners(matrix: NDArray[np.float64], side: int) -> NDArray[np.float64]:

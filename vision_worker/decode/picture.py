@@ -128,8 +128,8 @@ def _cut(frame: VideoFrame, x: int, y: int, width: int, height: int) -> VideoFra
         rows, row_bytes = _extent(cell, at)
         part_rows, part_bytes = _extent(part.format, at)
         top, begin = y // _GRID * rows, x // _GRID * row_bytes
-        given = np.frombuffer(source, np.uint8).reshape(-1, source.line_size)
-        taken = np.frombuffer(target, np.uint8).reshape(-1, target.line_size)
+        given = np.frombuffer(memoryview(source), np.uint8).reshape(-1, source.line_size)
+        taken = np.frombuffer(memoryview(target), np.uint8).reshape(-1, target.line_size)
         taken[:part_rows, :part_bytes] = given[top : top + part_rows, begin : begin + part_bytes]
     return part
 

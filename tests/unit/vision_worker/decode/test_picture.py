@@ -59,7 +59,7 @@ def plain(colour: tuple[int, int, int], size: tuple[int, int], **told: int) -> A
     """Return a picture of one colour in Y, U and V, with the given tags."""
     frame = VideoFrame(*size, "yuv420p")
     for plane, value in zip(frame.planes, colour, strict=True):
-        np.frombuffer(plane, np.uint8)[:] = value
+        np.frombuffer(memoryview(plane), np.uint8)[:] = value
     for name, value in told.items():
         setattr(frame, name, value)
     return AvPicture(frame)
