@@ -73,9 +73,9 @@ class BestShots:
         self, *, at_s: float, quality: float, verdict: Verdict, rules: ShotRules
     ) -> tuple["BestShots", Shot | None]:
         """Return the state after a view was seen, and the shot to embed if it was taken."""
-        good = verdict == "good" or quality >= rules.good_quality
-        if verdict == "poor" or not self._wanted(at_s, quality, good=good, rules=rules):
+        if not self.wanted(at_s=at_s, quality=quality, verdict=verdict, rules=rules):
             return self, None
+        good = _is_good(quality, verdict, rules)
         shot = Shot(key=self.next_key, at_s=at_s, quality=quality, good=good)
         kept = self.shots
         if len(kept) >= rules.kept:
@@ -84,7 +84,15 @@ class BestShots:
         state = replace(self, shots=(*kept, shot), next_key=self.next_key + 1, last_taken_s=at_s)
         return state, shot
 
-    def _wanted(self, at_s: float, quality: float, *, good: bool, rules: ShotRules) -> bool:
+    def wanted(self, *, at_s: float, quality: float, verdict: Verdict, rules: ShotRules) -> bool:
+        """Return whether `offer` takes such a view.
+
+        A better view is never refused where a worse one is taken, so told the best that a view can
+        still be this says whether it is worth a closer look.
+        """
+        if verdict == "poor":
+            return False
+        good = _is_good(quality, verdict, rules)
         alike = [shot for shot in self.shots if shot.good] if good else self.shots
         spacing = rules.spacing_s if len(alike) < rules.early else rules.late_spacing_s
         if self.last_taken_s is not None and at_s - self.last_taken_s < spacing:
@@ -97,3 +105,7 @@ class BestShots:
     def best(self) -> Shot | None:
         """Return the shot of the highest quality, the earlier of equals."""
         return max(self.shots, key=lambda shot: shot.quality, default=None)
+
+
+def _is_good(quality: float, verdict: Verdict, rules: ShotRules) -> bool:
+    return verdict == "good" or quality >= rules.good_quality

@@ -25,7 +25,7 @@ from service_runtime.structured_logging import get_logger
 from vision_worker.decode.reader import DecodeSettings
 from vision_worker.engines import CameraModels, EngineKey, Engines
 from vision_worker.identification import IdentityClient
-from vision_worker.inference import CameraInference
+from vision_worker.inference import MEASURED_AT, CameraInference
 from vision_worker.inference_thread import Lane
 from vision_worker.mapping import sighting_report
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
@@ -175,7 +175,10 @@ class CameraWatch:
         """
         wanted = assignment.model_config
         self._set(accelerator_asked=wanted.accelerator)
-        pack = (await self._engine_of(models)).pack
+        engine = await self._engine_of(models)
+        pack = engine.pack
+        side = engine.working_side(MEASURED_AT, min_face_px=wanted.min_face_px)
+        del engine  # held by the models alone, so that they can let go of it
         identity = IdentityClient(self._index, pack_id=pack.pack_id)
         settings = PipelineSettings(
             decode=DecodeSettings(sample_fps=wanted.sample_fps),
@@ -185,7 +188,10 @@ class CameraWatch:
             async with CameraPipeline(
                 camera_id=self._camera_id,
                 inference=CameraInference(
-                    lane=self._lane, pack=pack, engine=lambda: self._engine_of(models)
+                    lane=self._lane,
+                    pack=pack,
+                    working_side=side,
+                    engine=lambda: self._engine_of(models),
                 ),
                 identity=identity,
                 report=self._report,

@@ -36,10 +36,14 @@ class _Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Embedding:
-    """Faces to be embedded; may go together with others of the same engine."""
+    """Faces to be embedded; may go together with others of the same engine.
+
+    ``then`` makes the outcome of their rows and their share of the time.
+    """
 
     engine: FaceEngine
     chips: NDArray[np.uint8]
+    then: Callable[[NDArray[np.float32], float], Any]
     done: "Future[Any]" = field(default_factory=Future)
 
 
@@ -56,10 +60,20 @@ class Lane:
         outcome: T = await self._await(_Job(work=work))
         return outcome
 
-    async def embed(self, engine: FaceEngine, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed (n, s, s, 3) chips as (n, d) float32, with those of other lanes if any wait."""
-        rows: NDArray[np.float32] = await self._await(_Embedding(engine=engine, chips=chips))
-        return rows
+    async def embed(
+        self,
+        engine: FaceEngine,
+        chips: NDArray[np.uint8],
+        *,
+        then: Callable[[NDArray[np.float32], float], T],
+    ) -> T:
+        """Embed (n, s, s, 3) chips, with those of other lanes if any wait.
+
+        Returns:
+            What ``then`` makes, in the thread, of the (n, d) float32 and of the seconds they took.
+        """
+        outcome: T = await self._await(_Embedding(engine=engine, chips=chips, then=then))
+        return outcome
 
     async def _await(self, job: _Job | _Embedding) -> Any:  # noqa: ANN401 whatever the work returns
         async with self._room:
@@ -171,5 +185,8 @@ def _outcomes(jobs: list[_Job | _Embedding]) -> list[Any]:
         return [job.work() for job in jobs if isinstance(job, _Job)]
     chips = [job.chips for job in embeddings]
     together = chips[0] if len(chips) == 1 else np.concatenate(chips)
+    began = time.perf_counter()
     rows = embeddings[0].engine.embed(together)
-    return np.split(rows, np.cumsum([len(one) for one in chips])[:-1])
+    each_s = (time.perf_counter() - began) / max(len(together), 1)
+    parts = np.split(rows, np.cumsum([len(one) for one in chips])[:-1])
+    return [job.then(part, each_s * len(part)) for job, part in zip(embeddings, parts, strict=True)]

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from face_engine.engine import FaceEngine
-from vision_worker.inference import CameraInference
+from vision_worker.inference import MEASURED_AT, CameraInference
 from vision_worker.inference_thread import InferenceThread
 
 
 @contextmanager
-def inference_with(engine: FaceEngine) -> Iterator[CameraInference]:
+def inference_with(engine: FaceEngine, *, min_face_px: int = 40) -> Iterator[CameraInference]:
     """Run a thread for one camera."""
     thread = InferenceThread()
     thread.start()
@@ -18,6 +18,11 @@ def inference_with(engine: FaceEngine) -> Iterator[CameraInference]:
         return engine
 
     try:
-        yield CameraInference(lane=thread.open_lane(), pack=engine.pack, engine=loaded)
+        yield CameraInference(
+            lane=thread.open_lane(),
+            pack=engine.pack,
+            working_side=engine.working_side(MEASURED_AT, min_face_px=min_face_px),
+            engine=loaded,
+        )
     finally:
         thread.close()

@@ -10,6 +10,7 @@ from face_engine.values import Verdict
 from vision_worker.best_shot import BestShots, Shot, ShotRules
 
 RULES = ShotRules()
+_VERDICTS: tuple[Verdict, ...] = ("poor", "fair", "good")  # the worst first
 
 
 def feed(views: list[tuple[float, float, Verdict]]) -> tuple[BestShots, list[Shot]]:
@@ -82,3 +83,24 @@ def test_a_usable_face_is_taken_within_its_patience(
     if usable:
         assert taken
         assert taken[0].at_s <= usable[0]
+
+
+@given(
+    shots=st.lists(
+        st.tuples(st.floats(0, 3), st.floats(0, 1), st.sampled_from(_VERDICTS)), max_size=9
+    ),
+    view=st.tuples(st.floats(3, 6), st.floats(0, 1), st.sampled_from(_VERDICTS)),
+    better=st.tuples(st.floats(0, 1), st.sampled_from(_VERDICTS)),
+)
+def test_a_better_view_is_never_refused_where_a_worse_one_is_taken(
+    shots: list[tuple[float, float, Verdict]],
+    view: tuple[float, float, Verdict],
+    better: tuple[float, Verdict],
+) -> None:
+    state = BestShots(started_s=0.0)
+    for at_s, quality, verdict in sorted(shots):
+        state, _ = state.offer(at_s=at_s, quality=quality, verdict=verdict, rules=RULES)
+    at_s, quality, verdict = view
+    limit = max(quality, better[0]), max(verdict, better[1], key=_VERDICTS.index)
+    if state.wanted(at_s=at_s, quality=quality, verdict=verdict, rules=RULES):
+        assert state.wanted(at_s=at_s, quality=limit[0], verdict=limit[1], rules=RULES)
