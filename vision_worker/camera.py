@@ -176,10 +176,14 @@ class CameraWatch:
         wanted = assignment.model_config
         self._set(accelerator_asked=wanted.accelerator)
         engine = await self._engine_of(models)
-        pack = engine.pack
-        side = engine.working_side(MEASURED_AT, min_face_px=wanted.min_face_px)
+        inference = CameraInference(
+            lane=self._lane,
+            pack=engine.pack,
+            working_side=engine.working_side(MEASURED_AT, min_face_px=wanted.min_face_px),
+            engine=lambda: self._engine_of(models),
+        )
         del engine  # held by the models alone, so that they can let go of it
-        identity = IdentityClient(self._index, pack_id=pack.pack_id)
+        identity = IdentityClient(self._index, pack_id=inference.pack.pack_id)
         settings = PipelineSettings(
             decode=DecodeSettings(sample_fps=wanted.sample_fps),
             min_face_px=wanted.min_face_px,
@@ -187,12 +191,7 @@ class CameraWatch:
         try:
             async with CameraPipeline(
                 camera_id=self._camera_id,
-                inference=CameraInference(
-                    lane=self._lane,
-                    pack=pack,
-                    working_side=side,
-                    engine=lambda: self._engine_of(models),
-                ),
+                inference=inference,
                 identity=identity,
                 report=self._report,
                 clock=self._clock,
