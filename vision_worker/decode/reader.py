@@ -10,16 +10,15 @@ import time
 from dataclasses import dataclass
 
 import av
-import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.lateness import Lateness
 from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.picture import AvPicture
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
 from vision_worker.decode.thread_clock import ThreadClock
@@ -32,6 +31,7 @@ _USUAL_FRAME_S = 1 / 25
 _NO_PICTURE_S = 10.0
 _DAMAGED_IN_A_ROW = 200
 _LARGEST_LAG_S = 2.0
+_INTERPOLATION = "AREA"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class DecodeSettings:
 
     Attributes:
         sample_fps: sampled frames a second of the stream's time.
-        longest_side: the working size; larger pictures are scaled down to it.
+        longest_side: of what the detector sees; larger pictures are scaled down to it.
     """
 
     sample_fps: float = 5.0
@@ -224,12 +224,16 @@ class FrameReader:
         size = (frame.width, frame.height)
         cut = self._cut or self._size not in (None, size)
         self._size, self._cut = size, False
+        picture = AvPicture(frame)
+        began = time.perf_counter()
+        image = picture.scaled_by(self._reformatter, self._settings.longest_side, _INTERPOLATION)
+        self._convert_s += time.perf_counter() - began
         sampled = Frame(
-            image=self._convert(frame),
+            image=image,
+            picture=picture,
             captured_at=self._clock.now(),
             media_s=media_s,
             index=self._sampled,
-            original_size=size,
             cut=cut,
         )
         self._sampled += 1
@@ -250,22 +254,6 @@ class FrameReader:
         stopped = ahead_s > 0 and self._clock.wait(self._stop, ahead_s)
         self._last_picture_s = self._clock.monotonic()
         return stopped
-
-    def _convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Scale to the working size and convert to RGB in one step."""
-        began = time.perf_counter()
-        scale = min(1.0, self._settings.longest_side / max(frame.width, frame.height))
-        scaled = self._reformatter.reformat(
-            frame,
-            width=max(2, round(frame.width * scale)),
-            height=max(2, round(frame.height * scale)),
-            format="rgb24",
-            interpolation="AREA",
-            threads=1,
-        )
-        image = np.ascontiguousarray(scaled.to_ndarray(), dtype=np.uint8)
-        self._convert_s += time.perf_counter() - began
-        return image
 
     def _require_pictures(self) -> None:
         patience_s = max(_NO_PICTURE_S, 3 * self._sampler.period_s)
