@@ -19,7 +19,6 @@ from tests.support.reels import (
     joined,
     reel,
     stamped,
-    without_key_frames,
 )
 from tests.support.watched_camera import loopback_sources
 from vision_worker.decode.frame import DecodeCounts, Frame
@@ -64,7 +63,6 @@ async def read(url: str, *, frames: int, sample_fps: float = 5) -> Read:
 
 
 PLAIN = reel(gradient(50))
-FIRST = PLAIN.with_units(lambda number, unit: unit if number < 5 else None)
 
 STREAMS: dict[str, Callable[[], Reel]] = {
     "h264": lambda: PLAIN,
@@ -74,7 +72,7 @@ STREAMS: dict[str, Callable[[], Reel]] = {
     "a key frame a second, moved along by intra refresh": lambda: reel(
         gradient(100), options={"x264-params": "aud=1:intra-refresh=1:keyint=25"}
     ),
-    "no key frame after the first": lambda: joined(FIRST, *[without_key_frames(PLAIN)] * 20),
+    "no key frame for a minute": lambda: reel(gradient(250), key_every=1500),
     "a new size in the middle": lambda: joined(PLAIN, reel(gradient(50, (640, 480)))),
     "a smaller size in the middle": lambda: joined(PLAIN, reel(gradient(50, (160, 128)))),
     "a clock that jumps an hour ahead": lambda: stamped(
@@ -99,7 +97,8 @@ async def test_a_stream_is_read(server: RtspServer, name: str) -> None:
     steps = np.diff([frame.media_s for frame in found.frames])
     assert (steps > 0.15).all()
     assert [frame.image.shape[1::-1] for frame in found.frames] == found.sizes
-    assert all(frame.image.std() > 20 for frame in found.frames)
+    # a picture whose first half is damaged is grey for a moment
+    assert sum(bool(frame.image.std() > 20) for frame in found.frames) >= 19
     assert all(frame.captured_at.utcoffset() is not None for frame in found.frames)
     if "clock" not in name:
         assert found.frames[-1].media_s - found.frames[0].media_s == pytest.approx(3.8, abs=0.3)
