@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cameras.gstreamer import RtspServer, missing, rtsp_server
-from tests.support.watched_camera import Watching, watching
+from tests.support.watching import Watching, watching
 
 
 def pytest_sessionstart() -> None:

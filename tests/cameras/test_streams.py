@@ -20,7 +20,7 @@ from tests.support.reels import (
     reel,
     stamped,
 )
-from tests.support.watched_camera import loopback_sources
+from tests.support.watching import loopback_sources
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
@@ -37,7 +37,7 @@ class Read:
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        return [frame.original_size for frame in self.frames]
+        return [frame.picture.size for frame in self.frames]
 
 
 async def read(url: str, *, frames: int, sample_fps: float = 5) -> Read:
@@ -96,7 +96,6 @@ async def test_a_stream_is_read(server: RtspServer, name: str) -> None:
     found = await read(url, frames=20)
     steps = np.diff([frame.media_s for frame in found.frames])
     assert (steps > 0.15).all()
-    assert [frame.image.shape[1::-1] for frame in found.frames] == found.sizes
     # a picture whose first half is damaged is grey for a moment
     assert sum(bool(frame.image.std() > 20) for frame in found.frames) >= 19
     assert all(frame.captured_at.utcoffset() is not None for frame in found.frames)

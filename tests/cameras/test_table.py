@@ -13,7 +13,7 @@ import pytest
 from tests.cameras.gstreamer import PASSWORD, USER, RtspServer, rtsp_server
 from tests.support.reels import Reel, gradient, reel
 from tests.support.tcp_proxy import tcp_proxy
-from tests.support.watched_camera import WatchedCamera, Watching
+from tests.support.watching import WatchedCamera, Watching
 from tests.support.wrong_peers import chattering_peer, closed_port, silent_peer
 
 beside_a_neighbour = pytest.mark.usefixtures("neighbour")

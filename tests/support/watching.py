@@ -22,6 +22,8 @@ from face_engine.preparation import prepare_pack
 from service_runtime.clients import MeshChannel, open_channel
 from service_runtime.clock import SystemClock
 from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.engines import Engines
+from vision_worker.inference_thread import InferenceThread
 from vision_worker.report_spool import ReportSpool
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.opening import Sources
@@ -100,6 +102,8 @@ class Watching:
     media_root: Path
     index: MeshChannel
     pack_id: str
+    engines: Engines = field(default_factory=Engines)
+    thread: InferenceThread = field(default_factory=InferenceThread)
     cameras: list[WatchedCamera] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -111,6 +115,8 @@ class Watching:
             camera_id=f"camera-{len(self.cameras)}",
             sources=loopback_sources(self.media_root),
             index=self.index,
+            engines=self.engines,
+            lane=self.thread.open_lane(),
             spool=ReportSpool(),
             clock=SystemClock(),
             reported=lambda: None,
@@ -140,8 +146,11 @@ async def watching(media_root: Path) -> AsyncIterator[Watching]:
     pack_id = prepare_pack("builtin").pack.pack_id
     async with open_channel("unix:/nowhere") as index:
         process = Watching(media_root=media_root, index=index, pack_id=pack_id)
+        process.thread.start()
         try:
             yield process
         finally:
             await asyncio.gather(*(camera.watch.wind_down() for camera in process.cameras))
             await asyncio.gather(*process.tasks)
+            process.thread.close()
+            await process.engines.close()
