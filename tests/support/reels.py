@@ -155,9 +155,17 @@ def joined(*reels: Reel) -> Reel:
     return replace(reels[0], units=tuple(units), length_s=begin_s)
 
 
-def without_key_frames(one: Reel) -> Reel:
-    """Leave out every picture that can be decoded alone."""
-    return one.with_units(lambda _, unit: None if unit.key else unit)
+def without_pictures_to_begin_with(one: Reel) -> Reel:
+    """Send everything but pictures that can be decoded alone: parameters, and what refers to none.
+
+    Only for H.264.
+    """
+
+    def headers(unit: Unit) -> Unit:
+        kept = [nal for nal in nal_units(unit.data) if nal[0] & 0x1F in (7, 8, 9)]
+        return replace(unit, data=b"".join(b"\0\0\0\1" + nal for nal in kept), key=False)
+
+    return one.with_units(lambda _, unit: headers(unit) if unit.key else unit)
 
 
 def frozen(one: Reel) -> Reel:

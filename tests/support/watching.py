@@ -11,10 +11,11 @@ process, as they share a worker's.
 """
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
@@ -27,7 +28,7 @@ from vision_worker.inference_thread import InferenceThread
 from vision_worker.report_spool import ReportSpool
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.opening import Sources
-from vision_worker.sources.policy import SourcePolicy, camera_addresses
+from vision_worker.sources.policy import SourcePolicy, SourceTimes, camera_addresses
 
 FOR_EVER_S = 60.0
 """How long a test waits for what must come."""
@@ -38,6 +39,7 @@ class WatchedCamera:
     """One camera. Times are seconds since the last ``mark``, which a fault sets."""
 
     watch: CameraWatch
+    task: asyncio.Task[None]
     history: list[tuple[float, CameraState]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     marked: float = field(default_factory=time.monotonic)
@@ -51,10 +53,12 @@ class WatchedCamera:
         """Begin to count: the fault comes now."""
         self.marked = time.monotonic()
 
-    async def until(self, holds: Callable[[CameraState], bool], *, what: str) -> float:
+    async def until(
+        self, holds: Callable[[CameraState], bool], *, what: str, within_s: float = FOR_EVER_S
+    ) -> float:
         """Return how long after the mark a state came that fulfils the condition."""
         try:
-            async with asyncio.timeout(FOR_EVER_S):
+            async with asyncio.timeout(within_s):
                 while True:
                     for at, state in self.history:
                         if at >= self.marked and holds(state):
@@ -65,25 +69,29 @@ class WatchedCamera:
             states = [f"{state.worker_status}/{state.failure_reason}" for _, state in self.history]
             raise AssertionError(f"never: {what}; but {', '.join(states)}") from None
 
-    async def fails(self, reason: str) -> float:
+    async def fails(self, reason: str, *, within_s: float = FOR_EVER_S) -> float:
         """Wait for a failure, which must have this reason; return after how long it was named."""
-        seconds = await self.until(lambda state: state.worker_status == "backoff", what=reason)
+        seconds = await self.until(
+            lambda state: state.worker_status == "backoff", what=reason, within_s=within_s
+        )
         found = next(
             state.failure_reason
             for at, state in self.history
             if at >= self.marked and state.worker_status == "backoff"
         )
-        assert found == reason
+        assert found == reason, f"{found} in place of {reason}"
         return seconds
 
-    async def sees(self) -> float:
+    async def sees(self, *, within_s: float = FOR_EVER_S) -> float:
         """Wait until frames come."""
-        return await self.until(lambda state: state.worker_status == "running", what="frames")
+        return await self.until(
+            lambda state: state.worker_status == "running", what="frames", within_s=within_s
+        )
 
-    async def sampled(self, count: int) -> None:
+    async def sampled(self, count: int, *, within_s: float = FOR_EVER_S) -> None:
         """Wait until so many more frames were looked at."""
         wanted = self.watch.stats.frames_sampled + count
-        async with asyncio.timeout(FOR_EVER_S):
+        async with asyncio.timeout(within_s):
             while self.watch.stats.frames_sampled < wanted:  # noqa: ASYNC110 - nobody tells of each
                 await asyncio.sleep(0.05)
 
@@ -102,18 +110,19 @@ class Watching:
     media_root: Path
     index: MeshChannel
     pack_id: str
+    times: SourceTimes = field(default_factory=SourceTimes)
     engines: Engines = field(default_factory=Engines)
     thread: InferenceThread = field(default_factory=InferenceThread)
     cameras: list[WatchedCamera] = field(default_factory=list)
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def camera(
         self, url: str, *, sample_fps: float = 5, backoff: SourceBackoff | None = None
     ) -> WatchedCamera:
         """Begin to watch a camera."""
         watch = CameraWatch(
-            camera_id=f"camera-{len(self.cameras)}",
-            sources=loopback_sources(self.media_root),
+            camera_id=f"camera-{next(self._numbers)}",
+            sources=loopback_sources(self.media_root, self.times),
             index=self.index,
             engines=self.engines,
             lane=self.thread.open_lane(),
@@ -123,9 +132,8 @@ class Watching:
             changed=lambda: camera.changed(),  # noqa: PLW0108 - made below
             backoff=backoff,
         )
-        camera = WatchedCamera(watch=watch)
+        camera = WatchedCamera(watch=watch, task=asyncio.create_task(watch.run()))
         self.cameras.append(camera)
-        self.tasks.append(asyncio.create_task(watch.run()))
         assignment = gateway_pb2.Assignment(connection_string=url, generation=1, epoch=1)
         assignment.model_config.pack_id = self.pack_id
         assignment.model_config.sample_fps = sample_fps
@@ -134,23 +142,33 @@ class Watching:
         watch.assign(assignment)
         return camera
 
+    async def leave(self, camera: WatchedCamera) -> None:
+        """Watch a camera no longer."""
+        self.cameras.remove(camera)
+        await camera.watch.wind_down()
+        await camera.task
 
-def loopback_sources(media_root: Path) -> Sources:
+
+def loopback_sources(media_root: Path, times: SourceTimes | None = None) -> Sources:
     """Return sources for cameras of this machine."""
-    return Sources(SourcePolicy(media_root=media_root, addresses=camera_addresses("127.0.0.0/8")))
+    addresses = camera_addresses("127.0.0.0/8")
+    policy = SourcePolicy(media_root=media_root, addresses=addresses)
+    return Sources(policy if times is None else replace(policy, times=times))
 
 
 @asynccontextmanager
-async def watching(media_root: Path) -> AsyncIterator[Watching]:
+async def watching(
+    media_root: Path, *, times: SourceTimes | None = None
+) -> AsyncIterator[Watching]:
     """Watch cameras until the end of the block."""
     pack_id = prepare_pack("builtin").pack.pack_id
     async with open_channel("unix:/nowhere") as index:
         process = Watching(media_root=media_root, index=index, pack_id=pack_id)
+        process.times = times or process.times
         process.thread.start()
         try:
             yield process
         finally:
-            await asyncio.gather(*(camera.watch.wind_down() for camera in process.cameras))
-            await asyncio.gather(*process.tasks)
+            await asyncio.gather(*(process.leave(camera) for camera in list(process.cameras)))
             process.thread.close()
             await process.engines.close()
