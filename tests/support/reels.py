@@ -1,7 +1,7 @@
 """What a camera of the tests sends: encoded pictures, when they go out and the time on each.
 
 A reel is made here with the project's own libav and played by two cameras: GStreamer's RTSP server
-(``tests/cameras``) and one of a few hundred lines (``rtsp_camera``). The two times of a unit are
+(``tests/cameras``) and one of a few hundred lines (``wayward_camera``). The two times of a unit are
 apart, so a reel can stall, jump, run backwards or repeat itself without its player knowing.
 """
 

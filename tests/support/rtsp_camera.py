@@ -1,305 +1,337 @@
-"""An RTSP camera of a few hundred lines, which misbehaves in every way a test wants.
+"""A camera of RTSP on loopback, written for tests: it does exactly what its script says.
 
-    async with rtsp_camera(reel) as camera:
-        camera.url                      # rtsp://127.0.0.1:…/stream
-        camera.break_all()              # every connection at once
-        camera.temper.silent = True     # what comes next, see Temper
-
-It speaks what a worker asks of a camera, RTSP 1.0 with RTP inside the same connection: enough of
-RFC 2326, 6184 (H.264), 7798 (H.265), 2617 and 7616 (digest). It needs no package of the system, so
-`make test` has it; ``tests/cameras`` puts GStreamer's server in its place.
+It speaks the protocol by itself (nothing of the worker's), sends real H.264 over RTP (RFC 6184),
+and keeps every byte that it heard. Each connection is served by a thread; ``close`` ends them all.
 """
 
-import asyncio
 import base64
+import contextlib
 import hashlib
 import re
-import secrets
+import socket
+import ssl
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from fractions import Fraction
 
-from tests.support.reels import Reel, Unit, nal_units
+import av
+import numpy as np
+from numpy.typing import NDArray
 
-USER = "viewer"
-PASSWORD = "canary-pass-0815"
-_REALM = "camera"
-_MTU = 1400
-_TYPES = {"h264": 96, "h265": 97}
-Algorithm = Literal["MD5", "SHA-256"]
+USER, PASSWORD = "watcher", "canary-password"
+_MTU = 1200
+
+Answer = Callable[["Request"], bytes | None]
 
 
-@dataclass(slots=True, kw_only=True)
-class Guard:
-    """How a camera asks for a password, and whether it takes the answer.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    method: str
+    uri: str
+    headers: dict[str, str]
+
+    @property
+    def number(self) -> str:
+        return self.headers.get("cseq", "0")
+
+
+def answered(request: Request, status: str = "200 OK", headers: str = "", body: str = "") -> bytes:
+    """Return an answer; every header line ends itself with a line break."""
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    return f"RTSP/1.0 {status}\r\nCSeq: {request.number}\r\n{headers}{length}\r\n{body}".encode()
+
+
+def h264(pictures: list[NDArray[np.uint8]], *, key_every: int = 10) -> list[list[bytes]]:
+    """Return the NAL units of each picture."""
+    context = av.CodecContext.create("libx264", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.height, context.width = pictures[0].shape[:2]
+    context.pix_fmt = "yuv420p"
+    context.time_base = Fraction(1, 25)
+    context.gop_size = key_every
+    context.options = {"preset": "ultrafast", "tune": "zerolatency", "threads": "1"}
+    units: list[list[bytes]] = []
+    for number, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts = number
+        units += [
+            [unit for unit in re.split(b"\x00\x00\x00?\x01", bytes(packet)) if unit]
+            for packet in context.encode(frame)
+        ]
+    return units
+
+
+@dataclass(kw_only=True)
+class RtpStream:
+    """Packs H.264 into RTP: whole units, and FU-A for large ones."""
+
+    sequence: int = 65_500  # wraps soon
+    payload_type: int = 96
+
+    def packets(self, units: list[bytes], stamp: int) -> list[bytes]:
+        payloads: list[bytes] = []
+        for unit in units:
+            if len(unit) <= _MTU:
+                payloads.append(unit)
+                continue
+            rest, first = unit[1:], True
+            while rest:
+                piece, rest = rest[:_MTU], rest[_MTU:]
+                mark = (0x80 if first else 0) | (0 if rest else 0x40)
+                payloads.append(bytes((unit[0] & 0x60 | 28, mark | unit[0] & 0x1F)) + piece)
+                first = False
+        out = []
+        for number, payload in enumerate(payloads):
+            last = 0x80 if number == len(payloads) - 1 else 0
+            head = struct.pack(
+                "!BBHII", 0x80, last | self.payload_type, self.sequence, stamp, 0x1234
+            )
+            out.append(head + payload)
+            self.sequence = (self.sequence + 1) & 0xFFFF
+        return out
+
+
+def framed(packet: bytes, channel: int = 0) -> bytes:
+    return struct.pack("!BBH", 0x24, channel, len(packet)) + packet
+
+
+@dataclass(kw_only=True)
+class Script:
+    """What the camera does.
 
     Attributes:
-        stale_after: answers that one nonce is good for; then it is stale. 0 is for ever.
+        answers: own answers by method; None of one of them says nothing, ever.
+        scheme: of the challenge: nothing, ``basic``, ``md5``, ``md5-old`` or ``sha-256``.
+        control: the picture's address in the description.
+        after: what happens after the pictures: ``hang-up``, ``silence`` or ``bye``.
+        pictures: units of each picture.
+        shuffled: order of the packets over UDP, a function of all of them.
+        between: sent between the pictures.
     """
 
-    algorithm: Algorithm = "MD5"
-    qop: bool = False
-    named: bool = True  # old cameras do not say which algorithm they mean
+    answers: dict[str, Answer | None] = field(default_factory=dict)
+    scheme: str = ""
+    control: str = "trackID=1"
+    content_base: str = ""
+    after: str = "hang-up"
+    pictures: list[list[bytes]] = field(default_factory=list)
+    shuffled: Callable[[list[bytes]], list[bytes]] = list
+    between: bytes = b""
+    session: str = "12345678;timeout=60"
+    extra_media: str = ""
+    rtpmap: str = "H264/90000"
     stale_after: int = 0
-    password: str = PASSWORD
-    _nonce: str = ""
-    _used: int = 0
-    _counts: set[str] = field(default_factory=set)
-
-    def challenge(self, *, stale: bool = False) -> str:
-        """Return a header that asks for the password."""
-        self._nonce, self._used, self._counts = secrets.token_hex(8), 0, set()
-        parts = [f'realm="{_REALM}"', f'nonce="{self._nonce}"']
-        if self.named:
-            parts.append(f"algorithm={self.algorithm}")
-        if self.qop:
-            parts.append('qop="auth"')
-        if stale:
-            parts.append("stale=true")
-        return f"WWW-Authenticate: Digest {', '.join(parts)}\r\n"
-
-    def verdict(self, method: str, header: str | None) -> Literal["welcome", "stale", "refused"]:
-        """Judge an Authorization header."""
-        if header is None or not header.startswith("Digest "):
-            return "refused"
-        found = re.findall(r'(\w+)=(?:"([^"]*)"|([^",\s]+))', header)
-        given = {name: quoted or plain for name, quoted, plain in found}
-        if given.get("nonce") != self._nonce:
-            return "stale"
-        first = self._hash(f"{USER}:{_REALM}:{self.password}")
-        second = self._hash(f"{method}:{given.get('uri', '')}")
-        middle = self._nonce
-        if self.qop:
-            count = given.get("nc", "")
-            if given.get("qop") != "auth" or count in self._counts:
-                return "refused"
-            self._counts.add(count)
-            middle = f"{self._nonce}:{count}:{given.get('cnonce', '')}:auth"
-        if given.get("response") != self._hash(f"{first}:{middle}:{second}"):
-            return "refused"
-        self._used += 1
-        return "stale" if self.stale_after and self._used > self.stale_after else "welcome"
-
-    def _hash(self, text: str) -> str:
-        make = hashlib.md5 if self.algorithm == "MD5" else hashlib.sha256
-        return make(text.encode()).hexdigest()
 
 
-@dataclass(slots=True, kw_only=True)
-class Temper:
-    """How the camera behaves from here on.
-
-    Attributes:
-        deaf: accept connections and never answer.
-        silent: send no media, and keep connections open.
-        burst_s: media of so many seconds that a client gets at once, as from many cameras.
-        ends: hang up once the reel was played, in place of playing it again.
-        status: answer DESCRIBE with this and these headers.
-    """
-
-    deaf: bool = False
-    silent: bool = False
-    ends: bool = False
-    burst_s: float = 0.0
-    status: str = "200 OK"
-    headers: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
 class RtspCamera:
-    """A camera that serves."""
+    """Runs a script for everybody who connects."""
 
-    reel: Reel
-    guard: Guard | None = None
-    temper: Temper = field(default_factory=Temper)
-    port: int = 0
-    connections: int = 0
-    refusals: int = 0
-    playing: int = 0
-    _server: asyncio.Server | None = None
-    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
+        self.script = script
+        self.requests: list[Request] = []
+        self.reports = 0
+        self.heard = bytearray()
+        self.connections = 0
+        self.farewell = threading.Event()
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._open: set[socket.socket] = set()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._nonces = 0
+        self._answered = 0
 
-    @property
-    def url(self) -> str:
-        """The address without credentials."""
-        return f"rtsp://127.0.0.1:{self.port}/stream"
+    def start(self) -> "RtspCamera":
+        self._threads[0].start()
+        return self
 
-    @property
-    def url_with_password(self) -> str:
-        """The address with credentials."""
-        return f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{self.port}/stream"
+    def close(self) -> None:
+        """End everything at once."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.kill()
+        for thread in self._threads:
+            thread.join(10)
 
-    async def switch_on(self) -> None:
-        """Listen, on the same port as before."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = int(self._server.sockets[0].getsockname()[1])
+    def rest(self) -> None:
+        """Wait for everybody to have left."""
+        for thread in self._threads[1:]:
+            thread.join(10)
 
-    async def switch_off(self) -> None:
-        """Listen no more and break every connection."""
-        assert self._server is not None
-        self._server.close()
-        self.break_all()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        await asyncio.sleep(0)
+    def kill(self) -> None:
+        """Break every connection, as a camera that loses its power."""
+        for one in list(self._open):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
 
-    def break_all(self) -> int:
-        """Break every connection at once; return how many."""
-        count = len(self._writers)
-        for writer in list(self._writers):
-            writer.transport.abort()
-        return count
+    def _accept(self) -> None:
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self._writers.add(writer)
-        self.connections += 1
+    def _serve(self, peer: socket.socket) -> None:
+        self._open.add(peer)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
-                await self._talk(reader, writer)
+            if self._tls is not None:
+                raw, peer = peer, self._tls.wrap_socket(peer, server_side=True)
+                self._open.discard(raw)
+                self._open.add(peer)
+            self._talk(peer)
+        except OSError:
+            pass
         finally:
-            self._writers.discard(writer)
-            self._tasks.discard(task)
-            writer.transport.abort()
+            self._open.discard(peer)
+            peer.close()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        feeding: asyncio.Task[None] | None = None
-        try:
-            while True:
-                first = await reader.readexactly(1)
-                if first == b"$":  # RTCP of the client
-                    (length,) = struct.unpack("!xH", await reader.readexactly(3))
-                    await reader.readexactly(length)
+    def _talk(self, peer: socket.socket) -> None:
+        udp: tuple[int, int] | None = None
+        for request in self._requests(peer):
+            self.requests.append(request)
+            if request.method in self.script.answers:
+                own = self.script.answers[request.method]
+                answer = own(request) if own is not None else None
+                if answer is not None:
+                    peer.sendall(answer)
+                if answer is None or answer.startswith(b"RTSP/1.0 2"):
                     continue
-                head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
-                if self.temper.deaf:
-                    continue
-                method = head.split(" ", 1)[0]
-                answer = self._answer(method, head)
-                writer.write(answer.encode())
-                await writer.drain()
-                if method == "PLAY" and feeding is None and " 200 OK" in answer:
-                    feeding = asyncio.create_task(self._feed(writer))
-                if method == "TEARDOWN":
+                continue
+            if not self._authorized(peer, request):
+                continue
+            if request.method == "SETUP" and (
+                ports := re.search(r"client_port=(\d+)-(\d+)", request.headers["transport"])
+            ):
+                udp = (int(ports[1]), int(ports[2]))
+            peer.sendall(self._answer(request, udp))
+            if request.method == "PLAY":
+                self._play(peer, udp)
+                if self.script.after == "hang-up":
                     return
-        finally:
-            if feeding is not None:
-                feeding.cancel()
-                with suppress(asyncio.CancelledError, OSError):
-                    await feeding
+            if request.method == "TEARDOWN":
+                self.farewell.set()
+                return
 
-    def _answer(self, method: str, head: str) -> str:
-        number = re.search(r"(?i)^cseq:\s*(\d+)", head, re.MULTILINE)
-        tail = f"CSeq: {number[1] if number else 0}\r\n"
-        if self.guard is not None and method != "OPTIONS":
-            given = re.search(r"(?im)^authorization:\s*(.*?)\r$", head)
-            verdict = self.guard.verdict(method, given[1] if given else None)
-            if verdict != "welcome":
-                self.refusals += 1
-                challenge = self.guard.challenge(stale=verdict == "stale")
-                return f"RTSP/1.0 401 Unauthorized\r\n{tail}{challenge}\r\n"
-        match method:
-            case "OPTIONS":
-                tail += "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER\r\n"
-            case "DESCRIBE" if self.temper.status != "200 OK":
-                return f"RTSP/1.0 {self.temper.status}\r\n{tail}{self.temper.headers}\r\n"
-            case "DESCRIBE":
-                sdp = self._description()
-                tail += (
-                    f"Content-Base: {self.url}/\r\nContent-Type: application/sdp\r\n"
-                    f"Content-Length: {len(sdp)}\r\n"
+    def _requests(self, peer: socket.socket) -> Iterator[Request]:
+        waiting = b""
+        while True:
+            while waiting[:1] == b"$" and len(waiting) >= 4:
+                size = 4 + int.from_bytes(waiting[2:4])
+                if len(waiting) < size:
+                    break
+                self.reports += 1
+                waiting = waiting[size:]
+            head, end, rest = waiting.partition(b"\r\n\r\n")
+            if end and waiting[:1] != b"$":
+                waiting = rest
+                first, *lines = head.decode().split("\r\n")
+                method, uri, _ = first.split(" ")
+                headers = dict(line.split(": ", 1) for line in lines)
+                yield Request(
+                    method=method, uri=uri, headers={k.lower(): v for k, v in headers.items()}
                 )
-                return f"RTSP/1.0 200 OK\r\n{tail}\r\n{sdp}"
-            case "SETUP" if "interleaved=" not in head:
-                return f"RTSP/1.0 461 Unsupported Transport\r\n{tail}\r\n"
+                continue
+            data = peer.recv(65536)
+            if not data:
+                return
+            self.heard += data
+            waiting += data
+
+    def _authorized(self, peer: socket.socket, request: Request) -> bool:
+        scheme = self.script.scheme
+        if not scheme or self._is_right(request):
+            self._answered += 1
+            if scheme and self.script.stale_after and self._answered % self.script.stale_after == 0:
+                self._nonces += 1  # the next request's is too old
+            return True
+        stale = ", stale=true" if "authorization" in request.headers else ""
+        stale = stale if self.script.stale_after else ""
+        challenge = {
+            "basic": 'Basic realm="cam"',
+            "md5": f'Digest realm="cam", nonce="n{self._nonces}", qop="auth", opaque="o"{stale}',
+            "md5-old": f'Digest realm="cam", nonce="n{self._nonces}"{stale}',
+            "sha-256": f'Digest realm="cam", nonce="n{self._nonces}", qop="auth",'
+            f" algorithm=SHA-256{stale}",
+        }[scheme]
+        peer.sendall(answered(request, "401 Unauthorized", f"WWW-Authenticate: {challenge}\r\n"))
+        return False
+
+    def _is_right(self, request: Request) -> bool:
+        given = request.headers.get("authorization", "")
+        if self.script.scheme == "basic":
+            return given == "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        values = dict(re.findall(r'(\w+)="?([^",]*)"?', given))
+        if values.get("nonce") != f"n{self._nonces}" or values.get("uri") != request.uri:
+            return False
+        name = "sha256" if self.script.scheme == "sha-256" else "md5"
+
+        def h(text: str) -> str:
+            return hashlib.new(name, text.encode()).hexdigest()
+
+        middle = ""
+        if self.script.scheme != "md5-old":
+            middle = f"{values.get('nc')}:{values.get('cnonce')}:{values.get('qop')}:"
+        one, two = h(f"{USER}:cam:{PASSWORD}"), h(f"{request.method}:{request.uri}")
+        return values.get("response") == h(f"{one}:{values['nonce']}:{middle}{two}")
+
+    def _answer(self, request: Request, udp: tuple[int, int] | None) -> bytes:
+        match request.method:
+            case "DESCRIBE":
+                base = self.script.content_base
+                return answered(
+                    request,
+                    headers="Content-Type: application/sdp\r\n"
+                    + (f"Content-Base: {base}\r\n" if base else ""),
+                    body=self._description(),
+                )
             case "SETUP":
-                transport = re.search(r"(?im)^transport:\s*(.*?)\r$", head)
-                assert transport is not None
-                tail += f"Transport: {transport[1]}\r\nSession: 1234;timeout=60\r\n"
-            case "PLAY":
-                tail += "Session: 1234\r\nRange: npt=0-\r\n"
-        return f"RTSP/1.0 200 OK\r\n{tail}\r\n"
+                transport = "RTP/AVP/TCP;unicast;interleaved=0-1"
+                if udp is not None:
+                    transport = (
+                        f"RTP/AVP;unicast;client_port={udp[0]}-{udp[1]};server_port=50000-50001"
+                    )
+                return answered(
+                    request,
+                    headers=f"Session: {self.script.session}\r\nTransport: {transport}\r\n",
+                )
+            case "OPTIONS":
+                public = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
+                return answered(request, headers=f"Public: {public}\r\n")
+            case _:
+                return answered(request, headers="Session: 12345678\r\n")
 
     def _description(self) -> str:
-        codec, number = self.reel.codec, _TYPES[self.reel.codec]
         lines = [
-            "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0",
-            f"m=video 0 RTP/AVP {number}", f"a=rtpmap:{number} {codec.upper()}/90000",
-            f"a=fmtp:{number} {self._parameters()}", "a=control:track1",
+            "v=0", "o=- 1 1 IN IP4 192.0.2.7", "s=camera", "c=IN IP4 239.1.2.3/127", "t=0 0",
+            "a=control:*", *([self.script.extra_media] if self.script.extra_media else []),
+            "m=video 0 RTP/AVP 96", f"a=rtpmap:96 {self.script.rtpmap}",
+            "a=fmtp:96 packetization-mode=1", f"a=control:{self.script.control}",
         ]  # fmt: skip
         return "".join(f"{line}\r\n" for line in lines)
 
-    def _parameters(self) -> str:
-        sets: dict[int, str] = {}
-        for nal in nal_units(self.reel.units[0].data):
-            sets[_kind(self.reel, nal)] = base64.b64encode(nal).decode()
-        if self.reel.codec == "h264":
-            return f"packetization-mode=1;sprop-parameter-sets={sets.get(7)},{sets.get(8)}"
-        return f"sprop-vps={sets.get(32)};sprop-sps={sets.get(33)};sprop-pps={sets.get(34)}"
-
-    async def _feed(self, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        self.playing += 1
-        sequence, source = secrets.randbelow(1 << 16), secrets.randbelow(1 << 32)
-        began, offset_s = loop.time() - self.temper.burst_s, 0.0
-        try:
-            while True:
-                reel = self.reel
-                for unit in reel.units:
-                    ahead_s = began + offset_s + unit.due_s - loop.time()
-                    if ahead_s > 0:
-                        await asyncio.sleep(ahead_s)
-                    if self.temper.silent:
-                        continue
-                    for payload, last in _payloads(reel, unit):
-                        stamp = round((offset_s + unit.stamp_s) * 90_000) & 0xFFFFFFFF
-                        kind = _TYPES[reel.codec] | (0x80 if last else 0)
-                        head = struct.pack("!BBHII", 0x80, kind, sequence, stamp, source)
-                        sequence = (sequence + 1) & 0xFFFF
-                        packet = head + payload
-                        writer.write(struct.pack("!cBH", b"$", 0, len(packet)) + packet)
-                    await writer.drain()
-                if self.temper.ends:
-                    writer.transport.abort()
-                    return
-                offset_s += reel.length_s
-        finally:
-            self.playing -= 1
-
-
-def _kind(reel: Reel, nal: bytes) -> int:
-    return nal[0] & 0x1F if reel.codec == "h264" else (nal[0] >> 1) & 0x3F
-
-
-def _payloads(reel: Reel, unit: Unit) -> list[tuple[bytes, bool]]:
-    """Return the RTP payloads of a unit, and of each whether it is the unit's last."""
-    found: list[bytes] = []
-    for nal in nal_units(unit.data):
-        if len(nal) <= _MTU:
-            found.append(nal)
-            continue
-        if reel.codec == "h264":
-            head, kind, rest = bytes([(nal[0] & 0xE0) | 28]), nal[0] & 0x1F, nal[1:]
-        else:
-            head, kind, rest = bytes([(nal[0] & 0x81) | (49 << 1), nal[1]]), _kind(reel, nal), nal[2:]
-        pieces = [rest[at : at + _MTU] for at in range(0, len(rest), _MTU)]
-        for number, piece in enumerate(pieces):
-            start, end = number == 0, number == len(pieces) - 1
-            found.append(head + bytes([start << 7 | end << 6 | kind]) + piece)
-    return [(payload, number == len(found) - 1) for number, payload in enumerate(found)]
-
-
-@asynccontextmanager
-async def rtsp_camera(reel: Reel, *, guard: Guard | None = None) -> AsyncIterator[RtspCamera]:
-    """Run a camera on a free port until the end of the block."""
-    camera = RtspCamera(reel=reel, guard=guard)
-    await camera.switch_on()
-    try:
-        yield camera
-    finally:
-        await camera.switch_off()
+    def _play(self, peer: socket.socket, udp: tuple[int, int] | None) -> None:
+        stream = RtpStream()
+        packets = [
+            stream.packets(units, number * 3600)
+            for number, units in enumerate(self.script.pictures)
+        ]
+        if udp is not None:
+            flat = [packet for several in packets for packet in several]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.bind(("127.0.0.1", 0))
+                for packet in self.script.shuffled(flat):
+                    sender.sendto(packet, ("127.0.0.1", udp[0]))
+            return
+        for several in packets:
+            peer.sendall(self.script.between + b"".join(framed(packet) for packet in several))
+        if self.script.after == "bye":
+            bye = struct.pack("!BBHI", 0x81, 203, 1, 0x1234)
+            report = struct.pack("!BBHIIIIII", 0x80, 200, 6, 0x1234, 0, 0, 0, 0, 0)
+            peer.sendall(framed(report + bye, 1))
