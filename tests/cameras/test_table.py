@@ -14,7 +14,13 @@ from tests.cameras.gstreamer import PASSWORD, USER, RtspServer, rtsp_server
 from tests.support.reels import Reel, gradient, reel
 from tests.support.tcp_proxy import tcp_proxy
 from tests.support.watching import WatchedCamera, Watching
-from tests.support.wrong_peers import chattering_peer, closed_port, silent_peer
+from tests.support.wrong_peers import (
+    canary,
+    chattering_peer,
+    closed_port,
+    redirecting_peer,
+    silent_peer,
+)
 
 beside_a_neighbour = pytest.mark.usefixtures("neighbour")
 NOTICED_S = 10.0
@@ -86,10 +92,23 @@ async def test_a_closed_port(process: Watching) -> None:
 
 
 @beside_a_neighbour
-async def test_not_rtsp_at_all(process: Watching) -> None:
-    async with chattering_peer() as port:
+@pytest.mark.parametrize("hangs_up", [False, True])
+async def test_not_rtsp_at_all(process: Watching, hangs_up: bool) -> None:
+    async with chattering_peer(hangs_up=hangs_up) as port:
         camera = await process.camera(f"rtsp://127.0.0.1:{port}/wall")
         assert await camera.fails("not_a_stream") < NOTICED_S
+
+
+@beside_a_neighbour
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+async def test_one_that_sends_elsewhere(process: Watching, scheme: str) -> None:
+    async with (
+        canary() as elsewhere,
+        redirecting_peer(f"{scheme}://127.0.0.1:{elsewhere.port}/wall") as port,
+    ):
+        camera = await process.camera(f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:{port}/wall")
+        assert await camera.fails("redirected") < NOTICED_S
+        assert (elsewhere.connections, elsewhere.heard) == (0, b"")
 
 
 @beside_a_neighbour

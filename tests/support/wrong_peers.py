@@ -21,12 +21,14 @@ async def silent_peer() -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def chattering_peer(greeting: bytes = b"SSH-2.0-OpenSSH_9.2\r\n") -> AsyncIterator[int]:
-    """Speak, but not RTSP, and hang up; return the port."""
+async def chattering_peer(*, hangs_up: bool = True) -> AsyncIterator[int]:
+    """Speak, but neither RTSP nor HTTP; return the port."""
 
     async def chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if await reader.read(65536):
-            writer.write(greeting)
+        while await reader.read(65536):
+            writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+            if hangs_up:
+                break
         writer.close()
 
     async with _serving(chatter) as port:
