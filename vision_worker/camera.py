@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 import grpc
+from google.protobuf.json_format import MessageToDict
 
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from face_engine.engine import FaceEngine, open_engine
@@ -25,6 +26,9 @@ from service_runtime.structured_logging import get_logger
 from vision_worker.decode.reader import DecodeSettings
 from vision_worker.identification import IdentityClient
 from vision_worker.inference import InferenceThread
+from vision_worker.looking.onlookers import Onlookers, Trouble, trouble_of
+from vision_worker.looking.picture_thread import PictureThread
+from vision_worker.looking.scene import zones_of
 from vision_worker.mapping import sighting_report
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
 from vision_worker.report_spool import ReportSpool
@@ -63,6 +67,7 @@ class CameraWatch:
         reported: Called when the spool holds something new.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
+        onlookers: Who looks at it; in a process of several cameras they share a thread.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class CameraWatch:
         reported: Callable[[], None],
         changed: Callable[[], None],
         backoff: SourceBackoff | None = None,
+        onlookers: Onlookers | None = None,
     ) -> None:
         self._camera_id = camera_id
         self._media_root = media_root
@@ -85,6 +91,7 @@ class CameraWatch:
         self._reported = reported
         self._changed = changed
         self._backoff = backoff or SourceBackoff()
+        self.onlookers = onlookers or Onlookers(thread=PictureThread(), clock=clock)
         self._assignment: gateway_pb2.Assignment | None = None
         self._reassigned = asyncio.Event()
         self._retry = asyncio.Event()
@@ -101,6 +108,7 @@ class CameraWatch:
     def assign(self, assignment: gateway_pb2.Assignment) -> None:
         """Watch this; what is being watched already goes on undisturbed."""
         before, self._assignment = self._assignment, assignment
+        self.onlookers.zones = zones_of(MessageToDict(assignment.zone_config))
         self._set(generation=assignment.generation)
         if before is None or _differs(before, assignment):
             self._backoff.reset()
@@ -148,6 +156,7 @@ class CameraWatch:
                 report=self._report,
                 clock=self._clock,
                 settings=settings,
+                onlookers=self.onlookers,
             ) as pipeline:
                 self._pipeline = pipeline
                 await self._keep_reading(pipeline, assignment)
@@ -244,6 +253,7 @@ class CameraWatch:
             error_count=self.state.error_count + 1,
             next_retry_at=self._clock.now() + timedelta(seconds=delay_s),
         )
+        self.onlookers.miss(Trouble(reason=failure.reason, sentence=failure.sentence))
         waiting = asyncio.create_task(self._clock.sleep(delay_s), name="source-backoff")
         news = asyncio.create_task(
             self._first_of(self._retry, self._reassigned, self._stopping), name="news"
@@ -261,6 +271,7 @@ class CameraWatch:
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields
         if self.state != before:
+            self.onlookers.miss(trouble_of(self.state.worker_status, self.state.failure_reason))
             self._changed()
 
     async def _first_of(self, *events: asyncio.Event) -> asyncio.Event:
