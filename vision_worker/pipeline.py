@@ -10,12 +10,12 @@ through `report`, as often as their state changes.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,9 @@ from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
 from vision_worker.inference import InferenceThread, Look
 from vision_worker.looking.onlookers import Onlookers
-from vision_worker.looking.scene import SeenFace
+from vision_worker.looking.scene import ShownFace
+from vision_worker.occupancy.counting import OccupancyCounter, OccupancyRules, OccupancySample
+from vision_worker.occupancy.people import SeenFace
 from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
 from vision_worker.sources.opening import Source
 from vision_worker.stats import PipelineStats, StageTiming
@@ -68,6 +70,7 @@ class PipelineSettings:
         questions: shots that may wait for the index.
         batch: shots of one question.
         farewell_s: how long the end waits for outstanding answers.
+        zone_config: what the operator drew.
     """
 
     decode: DecodeSettings = field(default_factory=DecodeSettings)
@@ -76,6 +79,8 @@ class PipelineSettings:
     tracking: TrackingRules = field(default_factory=TrackingRules)
     shots: ShotRules = field(default_factory=ShotRules)
     reports: ReportRules = field(default_factory=ReportRules)
+    occupancy: OccupancyRules = field(default_factory=OccupancyRules)
+    zone_config: Mapping[str, Any] = field(default_factory=dict)
     questions: int = 512
     batch: int = 32
     farewell_s: float = 3.0
@@ -122,6 +127,7 @@ class CameraPipeline:
         identity: IdentityPort,
         report: Callable[[SightingDraft], None],
         clock: Clock,
+        count: Callable[[Sequence[OccupancySample]], None] = lambda _samples: None,
         settings: PipelineSettings | None = None,
         thread_clock: ThreadClock | None = None,
         backoff: Backoff | None = None,
@@ -131,12 +137,14 @@ class CameraPipeline:
         self._inference = inference
         self._identity = identity
         self._report = report
+        self._count = count
         self._clock = clock
         self._settings = settings or PipelineSettings()
         self._thread_clock = thread_clock or SystemThreadClock()
         self._backoff = backoff or Backoff(initial_s=0.25, cap_s=5.0)
         self._onlookers = onlookers
         self._tracker = FaceTracker(self._settings.tracking)
+        self._people = OccupancyCounter(self._settings.zone_config, self._settings.occupancy)
         self._tracks: dict[int, TrackSighting] = {}
         self._questions: deque[tuple[TrackSighting, ShotRecord]] = deque()
         self._asked = asyncio.Event()
@@ -182,6 +190,7 @@ class CameraPipeline:
         self._reader = reader
         self._media_offset_s = self._media_s + 1.0  # this stream's time goes on after the last one
         self._thumb = None
+        self._people.restart()
         reader.start()
         try:
             async for frame in frames:
@@ -240,9 +249,11 @@ class CameraPipeline:
         self._media_s = self._media_offset_s + frame.media_s
         if frame.cut or (self._thumb is not None and is_cut(self._thumb, look.thumb)):
             self._end_all()
+            self._people.restart()
         self._thumb = look.thumb
         found = look.detections
         update = self._tracker.update(self._media_s, found.boxes, found.scores)
+        self._count_people(frame, look, update)
         taken = self._gather(frame, look, update)
         self._counters.spent("track", time.perf_counter() - began)
         if taken:
@@ -251,20 +262,41 @@ class CameraPipeline:
         for track in list(self._tracks.values()):
             self._report_if_due(track)
         if self._onlookers is not None and self._onlookers.here:
-            self._onlookers.show(frame, tuple(self._seen(frame, look, update)))
+            self._onlookers.show(frame, tuple(self._shown(frame, look, update)))
 
-    def _seen(self, frame: Frame, look: Look, update: TrackUpdate) -> Iterator[SeenFace]:
+    def _shown(self, frame: Frame, look: Look, update: TrackUpdate) -> Iterator[ShownFace]:
         """Yield the tracked faces of a frame, with what is known of each by now."""
         for face in update.faces:
             track = self._tracks.get(face.track_id)
             decided = None if track is None else track.decided
-            yield SeenFace(
+            yield ShownFace(
                 box=as_fractions(look.detections.boxes[face.detection], frame.image.shape),
                 quality=look.qualities[face.detection].score,
                 decision=None if decided is None else decided.decision,
                 person_id=None if decided is None else decided.person_id,
                 score=None if decided is None else decided.score,
             )
+
+    def _count_people(self, frame: Frame, look: Look, update: TrackUpdate) -> None:
+        height, width = frame.image.shape[:2]
+        seen: list[SeenFace] = []
+        for face in update.faces:
+            if face.state == "confirmed":
+                box = look.detections.boxes[face.detection]
+                x, y, across, down = as_fractions(box, (height, width))
+                seen.append(
+                    SeenFace(
+                        track_id=face.track_id,
+                        centre=(x + across / 2, y + down / 2),
+                        height=down,
+                        score=float(look.detections.scores[face.detection]),
+                    )
+                )
+        samples = self._people.see(
+            at=frame.captured_at, media_s=self._media_s, faces=seen, aspect=width / height
+        )
+        if samples:
+            self._count(samples)
 
     def _gather(
         self, frame: Frame, look: Look, update: TrackUpdate

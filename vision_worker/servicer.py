@@ -11,7 +11,6 @@ from vision_worker.looking.onlookers import Onlookers, form_of
 from vision_worker.mapping import picture_message, stage_timings, timestamp
 from vision_worker.report_spool import ReportSpool
 
-
 _SNAPSHOT_SIDE = 1280
 _LIVE_SIDE = 960
 
@@ -65,9 +64,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         self, request: worker_service_pb2.GetSnapshotRequest, _context: object
     ) -> worker_service_pb2.GetSnapshotResponse:
         """Return the next picture of the camera."""
-        form = form_of(
-            request.longest_side, default=_SNAPSHOT_SIDE, annotated=_annotated(request)
-        )
+        form = form_of(request.longest_side, default=_SNAPSHOT_SIDE, annotated=_annotated(request))
         picture = await self._onlookers(request.camera_id).snapshot(form)
         return worker_service_pb2.GetSnapshotResponse(picture=picture_message(picture))
 

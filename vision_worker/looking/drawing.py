@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vision_worker.looking.scene import Form, Picture, Scene, SeenFace, Zone
+from vision_worker.looking.scene import Form, Picture, Scene, ShownFace, Zone
 
 MAX_BYTES = 3 * 1024 * 1024
 _QUALITIES = (80, 60, 40, 20)
@@ -60,7 +60,7 @@ def _sized(scene: Scene, longest_side: int) -> NDArray[np.uint8]:
 
 def _annotate(image: NDArray[np.uint8], scene: Scene) -> None:
     height, width = image.shape[:2]
-    line = max(1, round(max(height, width) / 480))
+    line = max(2, round(max(height, width) / 480))
     letters = letter_height(width, height)
     for zone in scene.zones:
         _draw_zone(image, zone, line, letters)
@@ -91,7 +91,7 @@ def _draw_zone(image: NDArray[np.uint8], zone: Zone, line: int, letters: int) ->
         _write(image, zone.name, (int(at[0]), int(at[1])), letters, _ZONE, above=False)
 
 
-def _draw_face(image: NDArray[np.uint8], face: SeenFace, line: int, letters: int) -> None:
+def _draw_face(image: NDArray[np.uint8], face: ShownFace, line: int, letters: int) -> None:
     height, width = image.shape[:2]
     x, y, w, h = face.box
     left, top = round(x * width), round(y * height)
@@ -106,7 +106,7 @@ def _draw_face(image: NDArray[np.uint8], face: SeenFace, line: int, letters: int
         _write(image, label, (left - line // 2, top), letters, colour, above=True)
 
 
-def label_of(face: SeenFace) -> str:
+def label_of(face: ShownFace) -> str:
     """Return what is written at a face; nothing before there is a decision."""
     score = "" if face.score is None else f"  {face.score:.2f}"
     match face.decision:
@@ -160,7 +160,7 @@ def _write(
     """
     height, width = image.shape[:2]
     pad = max(2, letters // 4)
-    mask = _letters(text, letters, width - 2 * pad)
+    mask = _letters(text, letters, width // 2 - 2 * pad)
     plate_w, plate_h = mask.shape[1] + 2 * pad, mask.shape[0] + 2 * pad
     left = min(max(corner[0], 0), max(0, width - plate_w))
     top = min(max(corner[1] - (plate_h if above else 0), 0), max(0, height - plate_h))

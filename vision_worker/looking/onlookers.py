@@ -18,7 +18,7 @@ from service_runtime.errors import ResourceExhausted, Unavailable
 from vision_worker.decode.frame import Frame
 from vision_worker.looking.drawing import render
 from vision_worker.looking.picture_thread import PictureThread
-from vision_worker.looking.scene import Form, Picture, Scene, SeenFace, Zone
+from vision_worker.looking.scene import Form, Picture, Scene, ShownFace, Zone
 
 MOST: Final = 8
 """Viewers of a camera at a time."""
@@ -86,7 +86,7 @@ class Onlookers:
         """Whether anybody looks."""
         return bool(self._viewers)
 
-    def show(self, frame: Frame, faces: tuple[SeenFace, ...]) -> None:
+    def show(self, frame: Frame, faces: tuple[ShownFace, ...]) -> None:
         """Show what the camera sees now; a newer frame pushes out one that nobody drew yet."""
         self._trouble = None
         self._newest = Scene(frame=frame, faces=faces, zones=self.zones)
@@ -141,19 +141,18 @@ class Onlookers:
         """Wait for a picture until a monotonic time."""
         while (picture := viewer.take()) is None:
             left_s = until - self._clock.monotonic()
-            if left_s <= 0 or self._drawing is None:
+            drawing = self._drawing
+            if left_s <= 0 or drawing is None:
                 raise self._no_picture()
             news = asyncio.create_task(viewer.news.wait())
             patience = asyncio.create_task(self._clock.sleep(left_s))
             try:
-                await asyncio.wait(
-                    {news, patience, self._drawing}, return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait({news, patience, drawing}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 news.cancel()
                 patience.cancel()
-            if self._drawing is not None and self._drawing.done():
-                self._drawing.result()  # it never ends by itself: raise what ended it
+            if drawing.done():
+                drawing.result()  # it never ends by itself: raise what ended it
         return picture
 
     def _no_picture(self) -> Unavailable:

@@ -3,24 +3,20 @@
 Plain values. The pipeline and the assignment fill them, ``drawing`` draws them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
 from typing import Any
 
+from service_runtime.polygons import Point, named_polygons
 from vision_worker.decision import Decision
 from vision_worker.decode.frame import Frame
 
 _MOST_ZONES = 50
-_MOST_CORNERS = 100
-_LONGEST_NAME = 80
-
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenFace:
+class ShownFace:
     """A tracked face in a frame.
 
     Attributes:
@@ -57,7 +53,7 @@ class Scene:
     """
 
     frame: Frame
-    faces: tuple[SeenFace, ...] = ()
+    faces: tuple[ShownFace, ...] = ()
     zones: tuple[Zone, ...] = ()
     notice: str = ""
 
@@ -87,27 +83,12 @@ class Picture:
 
 
 def zones_of(config: Mapping[str, Any]) -> tuple[Zone, ...]:
-    """Return the zones of a camera's ``zone_config``; whatever has no polygon is passed over."""
-    return tuple(_zones(config.get("zones")))[:_MOST_ZONES]
+    """Return the zones of a camera's ``zone_config``, cut off where they leave the picture."""
+    return tuple(
+        Zone(name=name, polygon=tuple((_inside(x), _inside(y)) for x, y in corners))
+        for name, corners in named_polygons(config.get("zones"))[:_MOST_ZONES]
+    )
 
 
-def _zones(found: Any) -> Iterator[Zone]:  # noqa: ANN401 somebody's JSON
-    for one in found if isinstance(found, list) else ():
-        corners = one.get("polygon") if isinstance(one, dict) else None
-        points = [_point(corner) for corner in corners] if isinstance(corners, list) else []
-        if 3 <= len(points) <= _MOST_CORNERS and all(point is not None for point in points):
-            name = one.get("name")
-            yield Zone(
-                name=name[:_LONGEST_NAME] if isinstance(name, str) else "",
-                polygon=tuple(point for point in points if point is not None),
-            )
-
-
-def _point(corner: Any) -> Point | None:  # noqa: ANN401 somebody's JSON
-    if not isinstance(corner, list) or len(corner) != 2:  # noqa: PLR2004 x and y
-        return None
-    x, y = corner
-    numbers = isinstance(x, int | float) and isinstance(y, int | float)
-    if not numbers or not (isfinite(x) and isfinite(y)):
-        return None
-    return min(max(float(x), 0.0), 1.0), min(max(float(y), 0.0), 1.0)
+def _inside(fraction: float) -> float:
+    return min(max(fraction, 0.0), 1.0)

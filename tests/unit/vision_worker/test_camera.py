@@ -15,9 +15,13 @@ import pytest
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from face_engine.preparation import PreparedPack
 from service_runtime.clients import MeshChannel, open_channel
+from service_runtime.errors import Unavailable
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.looking.scene import Form
 from vision_worker.report_spool import ReportSpool
+
+PLAIN = Form(longest_side=640, annotated=False)
 
 pytestmark = pytest.mark.usefixtures("builtin_pack")
 
@@ -96,6 +100,8 @@ async def test_a_camera_that_delivers_is_running_and_healthy(tmp_path: Path) -> 
             "healthy", "none", 0,
         )  # fmt: skip
         assert state.accelerator_used == "cpu"
+        picture = await camera.watch.onlookers.snapshot(PLAIN)
+        assert (picture.width, picture.height, picture.live) == (160, 96, True)
     assert camera.history[-1].worker_status == "stopping"
 
 
@@ -105,6 +111,9 @@ async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> 
         failed = await camera.until(lambda s: s.worker_status == "backoff")
         assert (failed.health_status, failed.failure_reason) == ("unhealthy", "not_found")
         assert failed.error_count == 1
+        with pytest.raises(Unavailable) as caught:
+            await camera.watch.onlookers.snapshot(PLAIN)
+        assert caught.value.metadata == {"failure_reason": "not_found"}
         assert failed.next_retry_at is not None
         write_clip(tmp_path / "clip.mp4")
         assert camera.watch.state.worker_status == "backoff"

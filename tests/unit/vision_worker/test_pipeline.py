@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,20 @@ from tests.support.media import media_path
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.decision import Candidate
+from vision_worker.decode.frame import Frame
 from vision_worker.inference import InferenceThread
+from vision_worker.looking.onlookers import Onlookers
+from vision_worker.looking.picture_thread import PictureThread
+from vision_worker.looking.scene import ShownFace
+from vision_worker.occupancy.counting import OccupancyRules, OccupancySample
 from vision_worker.pipeline import CameraPipeline, IdentityUnavailable, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import OpenedSource, Source, source_for
 
 EVERY_FRAME = 10_000
+EVERYWHERE = {"name": "everywhere", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+NOWHERE = {"name": "nowhere", "polygon": [[0, 0.99], [0.01, 0.99], [0.01, 1]]}
 
 
 @dataclass(kw_only=True)
@@ -55,6 +63,23 @@ class Gallery:
         ]
 
 
+class Somebody(Onlookers):
+    """Looks all the time, or never."""
+
+    def __init__(self, *, looks: bool) -> None:
+        super().__init__(thread=PictureThread(), clock=VirtualClock())
+        self.looks = looks
+        self.shown: list[tuple[ShownFace, ...]] = []
+
+    @property
+    def here(self) -> bool:
+        return self.looks
+
+    def show(self, frame: Frame, faces: tuple[ShownFace, ...]) -> None:
+        assert frame.image.size
+        self.shown.append(faces)
+
+
 @dataclass(kw_only=True)
 class Camera:
     """A pipeline under test."""
@@ -63,6 +88,7 @@ class Camera:
     gallery: Gallery
     clock: VirtualClock
     drafts: list[SightingDraft]
+    samples: list[OccupancySample]
 
     def latest(self) -> dict[str, SightingDraft]:
         """Return the last report of each sighting."""
@@ -90,8 +116,10 @@ async def camera(
     *,
     away: bool = False,
     questions: int = 512,
+    onlookers: Onlookers | None = None,
 ) -> AsyncIterator[Camera]:
     drafts: list[SightingDraft] = []
+    samples: list[OccupancySample] = []
     gallery, clock = Gallery(people=people, away=away), VirtualClock()
     inference = InferenceThread(engine)
     pipeline = CameraPipeline(
@@ -99,15 +127,23 @@ async def camera(
         inference=inference,
         identity=gallery,
         report=drafts.append,
+        count=samples.extend,
         clock=clock,
         thread_clock=RushingClock(),
+        onlookers=onlookers,
         settings=PipelineSettings(
-            frames_waiting=EVERY_FRAME, questions=questions, farewell_s=0.0 if away else 3.0
+            frames_waiting=EVERY_FRAME,
+            questions=questions,
+            farewell_s=0.0 if away else 3.0,
+            occupancy=OccupancyRules(every_s=1.0),
+            zone_config={"zones": [EVERYWHERE, NOWHERE]},
         ),
     )
     try:
         async with pipeline:
-            yield Camera(pipeline=pipeline, gallery=gallery, clock=clock, drafts=drafts)
+            yield Camera(
+                pipeline=pipeline, gallery=gallery, clock=clock, drafts=drafts, samples=samples
+            )
     finally:
         inference.close()
 
@@ -119,7 +155,8 @@ def clip(media: Path, name: str, query: str = "?loop=false") -> Source:
 async def test_an_enrolled_person_is_one_sighting_with_its_evidence(
     builtin_engine: FaceEngine, media: Path, astronaut: NDArray[np.float32]
 ) -> None:
-    async with camera(builtin_engine, {"astronaut": astronaut}) as cam:
+    somebody = Somebody(looks=True)
+    async with camera(builtin_engine, {"astronaut": astronaut}, onlookers=somebody) as cam:
         await cam.pipeline.watch(clip(media, "astronaut.mp4"))
     (last,) = cam.latest().values()
     assert (last.decision.decision, last.decision.person_id) == ("match", "astronaut")
@@ -136,6 +173,18 @@ async def test_an_enrolled_person_is_one_sighting_with_its_evidence(
     x, y, width, height = last.best.box
     assert 0 <= x <= x + width <= 1
     assert 0 <= y <= y + height <= 1
+    counted = [(sample.zone, sample.occupancy) for sample in cam.samples]
+    assert ("", 1) in counted
+    assert counted.count(("everywhere", 1)) == counted.count(("", 1))
+    assert {occupancy for zone, occupancy in counted if zone == "nowhere"} == {0}
+    times = [sample.at for sample in cam.samples if not sample.zone]
+    assert len(times) >= 5
+    assert all(0.7 < (b - a).total_seconds() < 2.3 for a, b in pairwise(times))
+    assert len(somebody.shown) == cam.pipeline.stats.frames_sampled
+    faces = [face for shown in somebody.shown for face in shown]
+    assert {face.decision for face in faces} == {None, "match"}
+    assert {face.person_id for face in faces if face.decision} == {"astronaut"}
+    assert all(0 < face.quality <= 1 and sum(face.box[::2]) <= 1 for face in faces)
 
 
 async def test_a_stranger_is_unknown_never_the_nearest_person(
