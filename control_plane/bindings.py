@@ -168,7 +168,7 @@ def bindings(parts: Parts, settings: Settings, clock: Clock) -> Sequence[Binding
         Binding.of(
             audit_service_pb2,
             audit_service_pb2_grpc,
-            AuditServicer(AuditStore(parts.database)),
+            AuditServicer(AuditStore(parts.database), parts.trail),
         ),
         Binding.of(
             lease_service_pb2,

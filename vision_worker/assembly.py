@@ -93,7 +93,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         verifier=verifier,
         clock=clock,
         reflection=settings.reflection,
-        max_concurrent_rpcs=20,
+        max_concurrent_rpcs=100,
     )
     await server.start()
     lifecycle.stack.push_async_callback(server.stop, 1)

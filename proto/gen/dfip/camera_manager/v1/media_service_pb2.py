@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*dfip/camera_manager/v1/media_service.proto\x12\x16\x64\x66ip.camera_manager.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"w\n\x12GetSnapshotRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0clongest_side\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x1e\x12\x16\n\tannotated\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x0c\n\n_annotated\"\x9e\x01\n\x11StreamLiveRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12&\n\x03\x66ps\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00N@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x1e\n\x0clongest_side\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x0f\x12\x16\n\tannotated\x18\x04 \x01(\x08H\x00\x88\x01\x01\x42\x0c\n\n_annotated2\xc4\x02\n\x0cMediaService\x12\x9b\x01\n\x0bGetSnapshot\x12*.dfip.camera_manager.v1.GetSnapshotRequest\x1a\x14.google.api.HttpBody\"J\x90\x02\x01\xaa\xbb\x18\x1e\n\x01\x01\x18\x03 \x01*\x15\n\x08snapshot\x12\tcamera_id\x82\xd3\xe4\x93\x02\x1f\x12\x1d/cameras/{camera_id}/snapshot\x12\x95\x01\n\nStreamLive\x12).dfip.camera_manager.v1.StreamLiveRequest\x1a\x14.google.api.HttpBody\"D\x90\x02\x01\xaa\xbb\x18\x1c\n\x01\x01\x18\x03 \x01*\x11\n\x04live\x12\tcamera_id0<\x82\xd3\xe4\x93\x02\x1b\x12\x19/cameras/{camera_id}/live0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*dfip/camera_manager/v1/media_service.proto\x12\x16\x64\x66ip.camera_manager.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\"w\n\x12GetSnapshotRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x1e\n\x0clongest_side\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x1e\x12\x16\n\tannotated\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x0c\n\n_annotated\"\x9e\x01\n\x11StreamLiveRequest\x12\x1b\n\tcamera_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12&\n\x03\x66ps\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00N@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x1e\n\x0clongest_side\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x0f\x12\x16\n\tannotated\x18\x04 \x01(\x08H\x00\x88\x01\x01\x42\x0c\n\n_annotated2\xbe\x02\n\x0cMediaService\x12\x98\x01\n\x0bGetSnapshot\x12*.dfip.camera_manager.v1.GetSnapshotRequest\x1a\x14.google.api.HttpBody\"G\xaa\xbb\x18\x1e\n\x01\x01\x18\x03 \x01*\x15\n\x08snapshot\x12\tcamera_id\x82\xd3\xe4\x93\x02\x1f\x12\x1d/cameras/{camera_id}/snapshot\x12\x92\x01\n\nStreamLive\x12).dfip.camera_manager.v1.StreamLiveRequest\x1a\x14.google.api.HttpBody\"A\xaa\xbb\x18\x1c\n\x01\x01\x18\x03 \x01*\x11\n\x04live\x12\tcamera_id0<\x82\xd3\xe4\x93\x02\x1b\x12\x19/cameras/{camera_id}/live0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,13 +46,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMLIVEREQUEST'].fields_by_name['longest_side']._loaded_options = None
   _globals['_STREAMLIVEREQUEST'].fields_by_name['longest_side']._serialized_options = b'\272H\005*\003\030\200\017'
   _globals['_MEDIASERVICE'].methods_by_name['GetSnapshot']._loaded_options = None
-  _globals['_MEDIASERVICE'].methods_by_name['GetSnapshot']._serialized_options = b'\220\002\001\252\273\030\036\n\001\001\030\003 \001*\025\n\010snapshot\022\tcamera_id\202\323\344\223\002\037\022\035/cameras/{camera_id}/snapshot'
+  _globals['_MEDIASERVICE'].methods_by_name['GetSnapshot']._serialized_options = b'\252\273\030\036\n\001\001\030\003 \001*\025\n\010snapshot\022\tcamera_id\202\323\344\223\002\037\022\035/cameras/{camera_id}/snapshot'
   _globals['_MEDIASERVICE'].methods_by_name['StreamLive']._loaded_options = None
-  _globals['_MEDIASERVICE'].methods_by_name['StreamLive']._serialized_options = b'\220\002\001\252\273\030\034\n\001\001\030\003 \001*\021\n\004live\022\tcamera_id0<\202\323\344\223\002\033\022\031/cameras/{camera_id}/live'
+  _globals['_MEDIASERVICE'].methods_by_name['StreamLive']._serialized_options = b'\252\273\030\034\n\001\001\030\003 \001*\021\n\004live\022\tcamera_id0<\202\323\344\223\002\033\022\031/cameras/{camera_id}/live'
   _globals['_GETSNAPSHOTREQUEST']._serialized_start=186
   _globals['_GETSNAPSHOTREQUEST']._serialized_end=305
   _globals['_STREAMLIVEREQUEST']._serialized_start=308
   _globals['_STREAMLIVEREQUEST']._serialized_end=466
   _globals['_MEDIASERVICE']._serialized_start=469
-  _globals['_MEDIASERVICE']._serialized_end=793
+  _globals['_MEDIASERVICE']._serialized_end=787
 # @@protoc_insertion_point(module_scope)
