@@ -208,9 +208,11 @@ async def test_an_empty_gallery_knows_nobody(builtin_engine: FaceEngine, media: 
 async def test_a_scene_without_a_face_reports_nothing(
     builtin_engine: FaceEngine, media: Path
 ) -> None:
-    async with camera(builtin_engine, {}) as cam:
+    nobody_looks = Somebody(looks=False)
+    async with camera(builtin_engine, {}, onlookers=nobody_looks) as cam:
         await cam.pipeline.watch(clip(media, "nobody.mp4"))
     assert cam.drafts == []
+    assert nobody_looks.shown == []
     assert cam.pipeline.stats.embeddings == 0
 
 
