@@ -21,8 +21,9 @@ class ShotRules:
         patience_s: time into the track after which the best view so far has to do; with the
             answer of the index it stays below the 3 s of a first decision.
         spacing_s: least time between two shots, so that they are different views.
-        late_spacing_s: the same once `early` shots are there: no hurry any more.
-        early: shots that a decision wants quickly.
+        late_spacing_s: the same once `early` such shots are there: no hurry any more.
+        early: shots that a decision wants quickly: of any quality, and as many good ones, so that
+            one good second after many bad ones still gives two shots that can agree.
         improvement: by how much a view must beat the worst kept one to replace it.
     """
 
@@ -43,11 +44,13 @@ class Shot:
         key: names the shot within its track.
         at_s: media time in seconds.
         quality: 0 to 1.
+        good: it was worth taking without waiting for a better one.
     """
 
     key: int
     at_s: float
     quality: float
+    good: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +73,10 @@ class BestShots:
         self, *, at_s: float, quality: float, verdict: Verdict, rules: ShotRules
     ) -> tuple["BestShots", Shot | None]:
         """Return the state after a view was seen, and the shot to embed if it was taken."""
-        if not self._wanted(at_s, quality, verdict, rules):
+        if not self.wanted(at_s=at_s, quality=quality, verdict=verdict, rules=rules):
             return self, None
-        shot = Shot(key=self.next_key, at_s=at_s, quality=quality)
+        good = _is_good(quality, verdict, rules)
+        shot = Shot(key=self.next_key, at_s=at_s, quality=quality, good=good)
         kept = self.shots
         if len(kept) >= rules.kept:
             worst = min(kept, key=lambda one: one.quality)
@@ -80,15 +84,20 @@ class BestShots:
         state = replace(self, shots=(*kept, shot), next_key=self.next_key + 1, last_taken_s=at_s)
         return state, shot
 
-    def _wanted(self, at_s: float, quality: float, verdict: Verdict, rules: ShotRules) -> bool:
+    def wanted(self, *, at_s: float, quality: float, verdict: Verdict, rules: ShotRules) -> bool:
+        """Return whether `offer` takes such a view.
+
+        A better view is never refused where a worse one is taken, so told the best that a view can
+        still be this says whether it is worth a closer look.
+        """
         if verdict == "poor":
             return False
-        count = len(self.shots)
-        spacing = rules.spacing_s if count < rules.early else rules.late_spacing_s
+        good = _is_good(quality, verdict, rules)
+        alike = [shot for shot in self.shots if shot.good] if good else self.shots
+        spacing = rules.spacing_s if len(alike) < rules.early else rules.late_spacing_s
         if self.last_taken_s is not None and at_s - self.last_taken_s < spacing:
             return False
-        if count < rules.kept:
-            good = verdict == "good" or quality >= rules.good_quality
+        if len(self.shots) < rules.kept:
             return good or at_s - self.started_s >= rules.patience_s
         return quality >= min(shot.quality for shot in self.shots) + rules.improvement
 
@@ -96,3 +105,7 @@ class BestShots:
     def best(self) -> Shot | None:
         """Return the shot of the highest quality, the earlier of equals."""
         return max(self.shots, key=lambda shot: shot.quality, default=None)
+
+
+def _is_good(quality: float, verdict: Verdict, rules: ShotRules) -> bool:
+    return verdict == "good" or quality >= rules.good_quality

@@ -10,7 +10,7 @@ from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from dfip.identity_index.v1 import embedding_pb2
 from dfip.vision_worker.v1 import worker_service_pb2
 from face_engine.values import Quality
-from vision_worker.looking.scene import Picture
+from vision_worker.looking.scene import DrawnPicture
 from vision_worker.sighting import SightingDraft
 from vision_worker.stats import PipelineStats
 
@@ -73,7 +73,7 @@ def stage_timings(stats: PipelineStats) -> list[worker_service_pb2.StageTiming]:
     ]
 
 
-def picture_message(picture: Picture) -> worker_service_pb2.Picture:
+def picture_message(picture: DrawnPicture) -> worker_service_pb2.Picture:
     """Return what somebody looks at as a message."""
     return worker_service_pb2.Picture(
         jpeg=picture.jpeg,

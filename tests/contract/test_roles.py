@@ -118,6 +118,8 @@ LET_IN = {
     "dfip.vision_worker.v1.WorkerService/GetWorkerStatus": MANAGER,
     "dfip.vision_worker.v1.WorkerService/GetSnapshot": MANAGER,
     "dfip.vision_worker.v1.WorkerService/WatchFrames": MANAGER,
+    "dfip.vision_worker.v1.WorkerService/TakeCamera": MANAGER,
+    "dfip.vision_worker.v1.WorkerService/DropCamera": MANAGER,
     "dfip.vision_worker.v1.WorkerService/Drain": MANAGER,
 }
 LIMITED = {

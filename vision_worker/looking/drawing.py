@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from vision_worker.looking.scene import Form, Picture, Scene, ShownFace, Zone
+from vision_worker.looking.scene import DrawnPicture, Form, Scene, ShownFace, Zone
 
 MAX_BYTES = 3 * 1024 * 1024
 _QUALITIES = (80, 60, 40, 20)
@@ -30,32 +30,23 @@ _COLOURS = {"match": _MATCH, "review": _REVIEW, "unknown": _UNKNOWN, None: _UNDE
 _LIGHT = frozenset({_REVIEW, _ZONE})  # these carry dark letters
 
 
-def render(scene: Scene, form: Form) -> Picture:
+def render(scene: Scene, form: Form) -> DrawnPicture:
     """Return the picture of a scene, at most as large as wanted and never larger than it was."""
-    image = _sized(scene, form.longest_side)
+    image = scene.frame.picture.scaled(form.longest_side)
+    if image.base is not None:
+        image = image.copy()  # it may be the frame's own pixels, which others read
     if form.annotated:
         _annotate(image, scene)
     if scene.notice:
         _say_notice(image, scene.notice)
     height, width = image.shape[:2]
-    return Picture(
+    return DrawnPicture(
         jpeg=_encode(image),
         captured_at=scene.frame.captured_at,
         width=width,
         height=height,
         live=not scene.notice,
     )
-
-
-def _sized(scene: Scene, longest_side: int) -> NDArray[np.uint8]:
-    """Return the frame's pixels, to be drawn into: the frame itself is still needed as it is."""
-    image = scene.frame.image
-    height, width = image.shape[:2]
-    scale = longest_side / max(height, width)
-    if scale >= 1:
-        return image.copy()
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _annotate(image: NDArray[np.uint8], scene: Scene) -> None:

@@ -18,7 +18,7 @@ from service_runtime.errors import ResourceExhausted, Unavailable
 from vision_worker.decode.frame import Frame
 from vision_worker.looking.drawing import render
 from vision_worker.looking.picture_thread import PictureThread
-from vision_worker.looking.scene import Form, Picture, Scene, ShownFace, Zone
+from vision_worker.looking.scene import DrawnPicture, Form, Scene, ShownFace, Zone
 
 MOST: Final = 8
 """Viewers of a camera at a time."""
@@ -48,14 +48,14 @@ class _Viewer:
     form: Form
     pause_s: float  # between two pictures
     due_at: float = 0.0
-    picture: Picture | None = None
+    picture: DrawnPicture | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def give(self, picture: Picture) -> None:
+    def give(self, picture: DrawnPicture) -> None:
         self.picture = picture
         self.news.set()
 
-    def take(self) -> Picture | None:
+    def take(self) -> DrawnPicture | None:
         picture, self.picture = self.picture, None
         self.news.clear()
         return picture
@@ -102,7 +102,7 @@ class Onlookers:
         self._newest = replace(self._newest, notice=notice, faces=())
         self._fresh.set()
 
-    async def snapshot(self, form: Form) -> Picture:
+    async def snapshot(self, form: Form) -> DrawnPicture:
         """Return the next picture.
 
         Raises:
@@ -112,7 +112,7 @@ class Onlookers:
         with self._look(form, fps=0) as viewer:
             return await self._first(viewer)
 
-    async def watch(self, form: Form, fps: float) -> AsyncGenerator[Picture]:
+    async def watch(self, form: Form, fps: float) -> AsyncGenerator[DrawnPicture]:
         """Yield pictures, the newest each time, ``fps`` a second at most; 0 is all there are.
 
         Raises:
@@ -128,7 +128,7 @@ class Onlookers:
                 yield picture
                 picture = await self._next(viewer, until=live_at + OUTAGE_S)
 
-    async def _first(self, viewer: _Viewer) -> Picture:
+    async def _first(self, viewer: _Viewer) -> DrawnPicture:
         until = self._clock.monotonic() + FIRST_PICTURE_S
         while True:
             if self._trouble is not None:
@@ -137,7 +137,7 @@ class Onlookers:
             if picture.live:
                 return picture
 
-    async def _next(self, viewer: _Viewer, *, until: float) -> Picture:
+    async def _next(self, viewer: _Viewer, *, until: float) -> DrawnPicture:
         """Wait for a picture until a monotonic time."""
         while (picture := viewer.take()) is None:
             left_s = until - self._clock.monotonic()

@@ -67,7 +67,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class DrawnPicture:
     """An encoded picture.
 
     Attributes:

@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import jwt
-import numpy as np
 import pytest
 import pytest_asyncio
 
@@ -51,10 +50,12 @@ from tests.support.edge import RunningEdge, running_edge
 from tests.support.virtual_clock import VirtualClock
 from tests.unit.camera_manager.fake_place import FakePlace
 from tests.unit.vision_worker.looking.scenes import frame
+from vision_worker.cameras import Cameras
 from vision_worker.looking.onlookers import MOST, Onlookers, Trouble
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import Form, ShownFace
 from vision_worker.servicer import WorkerServicer
+from vision_worker.watched_camera import WatchedCamera
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,6 +65,21 @@ PART = re.compile(
     rb"content-type: image/jpeg\r\ncontent-length: (\d+)\r\nx-captured-at: (\S+)\r\n\r\n"
 )
 BOUNDARY = b"\r\n--dfip-picture\r\n"
+
+
+class OneCamera(Cameras):
+    """The cameras of a worker that has one."""
+
+    def __init__(self, camera_id: str, onlookers: Onlookers) -> None:
+        self._one: Any = SimpleNamespace(camera_id=camera_id, onlookers=onlookers)
+
+    def find(self, camera_id: str) -> WatchedCamera:
+        assert camera_id == self._one.camera_id
+        found: WatchedCamera = self._one
+        return found
+
+
+UNASKED: Any = {"engines": None, "load": None}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,9 +99,7 @@ class World:
 
     def show(self, *faces: ShownFace, size: tuple[int, int] = (640, 360)) -> None:
         self.shown += 1
-        noisy = frame(self.shown, size)
-        noisy.image[:] = np.random.default_rng(self.shown).integers(0, 255, noisy.image.shape)
-        self.onlookers.show(noisy, faces)
+        self.onlookers.show(frame(self.shown, size, noisy=True), faces)
 
     async def viewers(self, count: int) -> None:
         """Wait until so many look."""
@@ -191,14 +205,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         )
         onlookers = Onlookers(thread=thread, clock=clock)
         stack.callback(thread.close)
-        servicer = WorkerServicer(
-            camera_id=seen,
-            epoch=1,
-            started_at=clock.now(),
-            watch=SimpleNamespace(onlookers=onlookers),  # type: ignore[arg-type]  # all it is asked
-            spool=SimpleNamespace(),  # type: ignore[arg-type]  # not asked
-            drain=lambda: None,
-        )
+        servicer = WorkerServicer(cameras=OneCamera(seen, onlookers), **UNASKED)
         worker = await stack.enter_async_context(
             running_server(
                 site,

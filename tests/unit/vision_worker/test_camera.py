@@ -18,8 +18,15 @@ from service_runtime.clients import MeshChannel, open_channel
 from service_runtime.errors import Unavailable
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.decode.reader import FrameReader
+from vision_worker.engines import Engines
+from vision_worker.inference_thread import InferenceThread
+from vision_worker.looking.onlookers import Onlookers
+from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import Form
 from vision_worker.report_spool import ReportSpool
+from vision_worker.sources.opening import Sources
+from vision_worker.sources.policy import SourcePolicy
 
 PLAIN = Form(longest_side=640, annotated=False)
 
@@ -54,14 +61,21 @@ class Watched:
         self.clock = VirtualClock()
         self.news = asyncio.Event()
         self.history: list[CameraState] = []
+        self.engines = Engines()
+        self.thread = InferenceThread()
+        self.pictures = PictureThread()
+        self.onlookers = Onlookers(thread=self.pictures, clock=self.clock)
         self.watch = CameraWatch(
             camera_id="camera",
-            media_root=media_root,
+            sources=Sources(SourcePolicy(media_root=media_root)),
             index=index,
+            engines=self.engines,
+            lane=self.thread.open_lane(),
             spool=ReportSpool(),
             clock=self.clock,
             reported=lambda: None,
             changed=self.changed,
+            onlookers=self.onlookers,
         )
 
     def changed(self) -> None:
@@ -83,12 +97,15 @@ class Watched:
 async def watched(media_root: Path) -> AsyncIterator[Watched]:
     async with open_channel("unix:/nowhere") as index:
         camera = Watched(media_root, index)
+        camera.thread.start()
         running = asyncio.create_task(camera.watch.run())
         try:
             yield camera
         finally:
             await camera.watch.wind_down()
             await running
+            camera.thread.close()
+            await camera.engines.close()
 
 
 async def test_a_camera_that_delivers_is_running_and_healthy(tmp_path: Path) -> None:
@@ -100,9 +117,26 @@ async def test_a_camera_that_delivers_is_running_and_healthy(tmp_path: Path) -> 
             "healthy", "none", 0,
         )  # fmt: skip
         assert state.accelerator_used == "cpu"
-        picture = await camera.watch.onlookers.snapshot(PLAIN)
+        picture = await camera.onlookers.snapshot(PLAIN)
         assert (picture.width, picture.height, picture.live) == (160, 96, True)
     assert camera.history[-1].worker_status == "stopping"
+
+
+async def test_a_machine_that_is_too_slow_says_so_and_when_it_keeps_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = True
+    monkeypatch.setattr(FrameReader, "overloaded", property(lambda _: slow))
+    write_clip(tmp_path / "clip.mp4")
+    async with watched(tmp_path) as camera:
+        camera.watch.assign(assignment("file:///clip.mp4"))
+        state = await camera.until(lambda s: s.worker_status == "running")
+        assert (state.health_status, state.failure_reason) == ("degraded", "overloaded")
+        slow = False
+        camera.history.clear()
+        await camera.clock.advance(3)
+        state = await camera.until(lambda s: s.worker_status == "running")
+        assert (state.health_status, state.failure_reason) == ("healthy", "none")
 
 
 async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> None:
@@ -112,7 +146,7 @@ async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> 
         assert (failed.health_status, failed.failure_reason) == ("unhealthy", "not_found")
         assert failed.error_count == 1
         with pytest.raises(Unavailable) as caught:
-            await camera.watch.onlookers.snapshot(PLAIN)
+            await camera.onlookers.snapshot(PLAIN)
         assert caught.value.metadata == {"failure_reason": "not_found"}
         assert failed.next_retry_at is not None
         write_clip(tmp_path / "clip.mp4")

@@ -39,6 +39,13 @@ def test_it_stays_behind_until_the_delay_is_nearly_gone() -> None:
     assert not lateness.picture(now_s=2.7, media_s=2.5)
 
 
+def test_a_clock_that_catching_up_does_not_help_is_not_believed() -> None:
+    lateness = Lateness()
+    half_speed = [lateness.picture(now_s=float(s), media_s=s / 2) for s in range(120)]
+    assert any(half_speed[:14])
+    assert not any(half_speed[20:])
+
+
 def test_a_new_time_line_begins_anew() -> None:
     lateness = Lateness()
     lateness.picture(now_s=0.0, media_s=0.0)

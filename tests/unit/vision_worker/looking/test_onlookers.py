@@ -21,7 +21,7 @@ from vision_worker.looking.onlookers import (
     trouble_of,
 )
 from vision_worker.looking.picture_thread import PictureThread
-from vision_worker.looking.scene import Form, Picture
+from vision_worker.looking.scene import DrawnPicture, Form
 
 T = TypeVar("T")
 
@@ -47,9 +47,9 @@ class Camera:
         self.clock = VirtualClock()
         self.thread = DrawnAtOnce()
         self.onlookers = Onlookers(thread=self.thread, clock=self.clock)
-        self._streams: list[AsyncGenerator[Picture]] = []
+        self._streams: list[AsyncGenerator[DrawnPicture]] = []
 
-    def watch(self, form: Form = SMALL, fps: float = 0) -> AsyncGenerator[Picture]:
+    def watch(self, form: Form = SMALL, fps: float = 0) -> AsyncGenerator[DrawnPicture]:
         stream = self.onlookers.watch(form, fps)
         self._streams.append(stream)
         return stream
@@ -71,7 +71,9 @@ async def camera() -> AsyncIterator[Camera]:
 
 
 @contextlib.asynccontextmanager
-async def looking(stream: AsyncGenerator[Picture]) -> AsyncIterator["asyncio.Task[Picture]"]:
+async def looking(
+    stream: AsyncGenerator[DrawnPicture],
+) -> AsyncIterator["asyncio.Task[DrawnPicture]"]:
     """Wait for a stream's next picture while the block runs."""
     coming = asyncio.ensure_future(anext(stream))
     await settle()
@@ -82,12 +84,12 @@ async def looking(stream: AsyncGenerator[Picture]) -> AsyncIterator["asyncio.Tas
         await asyncio.gather(coming, return_exceptions=True)
 
 
-def taken(picture: Picture) -> int:
+def taken(picture: DrawnPicture) -> int:
     """Return the index of the frame that a picture shows."""
     return int((picture.captured_at - NOON).total_seconds())
 
 
-async def first(camera: Camera, stream: AsyncGenerator[Picture], index: int) -> Picture:
+async def first(camera: Camera, stream: AsyncGenerator[DrawnPicture], index: int) -> DrawnPicture:
     async with looking(stream) as coming:
         await camera.show(index)
         return await coming
@@ -225,7 +227,7 @@ async def test_a_stream_ends_with_the_reason_when_the_source_stays_away(camera: 
 async def test_what_breaks_the_pencil_reaches_who_looks(
     camera: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> Picture:
+    def broken(*_: object) -> DrawnPicture:
         raise ZeroDivisionError
 
     monkeypatch.setattr("vision_worker.looking.onlookers.render", broken)
