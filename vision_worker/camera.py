@@ -29,6 +29,7 @@ from vision_worker.identification import IdentityClient
 from vision_worker.inference import MEASURED_AT, CameraInference
 from vision_worker.inference_thread import Lane
 from vision_worker.looking.onlookers import Onlookers, Trouble, trouble_of
+from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import zones_of
 from vision_worker.mapping import sighting_report
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
@@ -71,8 +72,8 @@ class CameraWatch:
         clock: Where time comes from.
         reported: Called when the spool holds something new.
         changed: Called when the state changed.
-        onlookers: Who looks at it.
         backoff: Waits of a source that fails.
+        onlookers: Who looks at it.
     """
 
     def __init__(
@@ -87,8 +88,8 @@ class CameraWatch:
         clock: Clock,
         reported: Callable[[], None],
         changed: Callable[[], None],
-        onlookers: Onlookers,
         backoff: SourceBackoff | None = None,
+        onlookers: Onlookers | None = None,
     ) -> None:
         self._camera_id = camera_id
         self._sources = sources
@@ -99,7 +100,7 @@ class CameraWatch:
         self._clock = clock
         self._reported = reported
         self._changed = changed
-        self._onlookers = onlookers
+        self._onlookers = onlookers or Onlookers(thread=PictureThread(), clock=clock)
         self._backoff = backoff or SourceBackoff()
         self._assignment: gateway_pb2.Assignment | None = None
         self._reassigned = asyncio.Event()

@@ -8,7 +8,7 @@ process's load; so that one camera's end or failure is no other's. ``cameras`` h
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -44,10 +44,10 @@ class Surroundings:
         sources: opens cameras.
         engines: the models of the process.
         inference: the thread that they run in.
-        pictures: the thread that draws what people look at.
         load: what the process costs.
         cameras: how many cameras share that.
         clock: where time comes from.
+        pictures: the thread that draws what people look at.
     """
 
     control_plane_target: str
@@ -56,10 +56,10 @@ class Surroundings:
     sources: Sources
     engines: Engines
     inference: InferenceThread
-    pictures: PictureThread
     load: ProcessLoad
     cameras: Callable[[], int]
     clock: Clock
+    pictures: PictureThread = field(default_factory=PictureThread)
 
 
 class WatchedCamera:

@@ -136,7 +136,7 @@ class World:
         assert answer.status_code == 201, answer.text
         return dict(answer.json()["data"])
 
-    async def audited(self, **wanted: str) -> list[Any]:
+    async def audited(self, **wanted: Any) -> list[Any]:
         stub: Any = audit_service_pb2_grpc.AuditServiceStub(self.site.channel())
         return list(
             (await stub.ListAuditEntries(audit_service_pb2.ListAuditEntriesRequest(**wanted))).data

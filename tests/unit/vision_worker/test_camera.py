@@ -112,6 +112,7 @@ async def watched(media_root: Path) -> AsyncIterator[Watched]:
             await camera.watch.wind_down()
             await running
             camera.thread.close()
+            camera.pictures.close()
             await camera.engines.close()
 
 
