@@ -11,18 +11,18 @@ from service_runtime.authentication import TokenVerifier
 from service_runtime.clients import FileToken, open_channel
 from service_runtime.clock import SystemClock
 from service_runtime.errors import ServiceError
-from service_runtime.identifiers import new_id
 from service_runtime.lifecycle import FAILED, STOPPED, Lifecycle, StartError
 from service_runtime.server import Binding, Server
 from service_runtime.settings import load_settings
 from vision_worker.camera import CameraWatch
 from vision_worker.gateway import Ending, Gateway
 from vision_worker.mapping import timestamp
-from vision_worker.report_spool import ReportSpool
 from vision_worker.servicer import WorkerServicer
 from vision_worker.settings import WorkerSettings
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy, camera_addresses
+from vision_worker.spool.model import SpoolLimits
+from vision_worker.spool.spool import ReportSpool
 
 TOKEN_REFUSED: Final = 3
 """Exit status that tells the manager to ask for a new token."""
@@ -42,7 +42,13 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     token = FileToken(settings.token_file)
     verifier = TokenVerifier(settings.jwks_file, clock)
     epoch = _epoch_of(token, verifier)
-    spool = ReportSpool()
+    spool = ReportSpool(
+        settings.spool_dir,
+        camera_id=settings.camera_id,
+        clock=clock,
+        limits=SpoolLimits(disk_bytes=settings.spool_bytes),
+    )
+    await lifecycle.stack.enter_async_context(spool)
     index = await lifecycle.stack.enter_async_context(
         open_channel(settings.index_target, token=token, transport=transport, peer="identity_index")
     )
@@ -57,14 +63,12 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         index=index,
         spool=spool,
         clock=clock,
-        reported=lambda: gateway.wake(),  # noqa: PLW0108 made below: each needs the other
-        changed=lambda: gateway.beat(),  # noqa: PLW0108 likewise
+        changed=lambda: gateway.beat(),  # noqa: PLW0108 made below: each needs the other
     )
-    pulse = _Pulse(watch)
+    pulse = _Pulse(watch, spool)
     gateway = Gateway(
         control_plane,
         hello=gateway_pb2.WorkerHello(
-            session_id=new_id(),
             camera_id=settings.camera_id,
             pod_name=f"camera-worker-{settings.camera_id}",
         ),
@@ -105,6 +109,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         lifecycle.stop(_EXIT_STATUS.get(await gateway.run(), FAILED))
 
     lifecycle.spawn("camera", watch.run())
+    lifecycle.spawn("spool", spool.run())
     line = lifecycle.spawn("gateway", keep_line())
     await lifecycle.wait_for_stop()
     if not line.done():  # told to stop from outside: say the last word first
@@ -134,16 +139,19 @@ def _source_policy(settings: WorkerSettings) -> SourcePolicy:
 class _Pulse:
     """Makes the heartbeat of the moment."""
 
-    def __init__(self, watch: CameraWatch) -> None:
+    def __init__(self, watch: CameraWatch, spool: ReportSpool) -> None:
         self._watch = watch
+        self._spool = spool
         self._process = psutil.Process(os.getpid())
         self._process.cpu_percent()  # the first reading is the start of the interval
 
     def heartbeat(self) -> gateway_pb2.WorkerHeartbeat:
-        state = self._watch.state
+        state, health = self._watch.state, self._watch.state.health_status
+        if health == "healthy" and self._spool.status.trouble:
+            health = "degraded"  # reports would not outlive this process
         return gateway_pb2.WorkerHeartbeat(
             worker_status=state.worker_status,
-            health_status=state.health_status,
+            health_status=health,
             failure_reason=state.failure_reason,
             error_count=state.error_count,
             next_retry_at=None if state.next_retry_at is None else timestamp(state.next_retry_at),

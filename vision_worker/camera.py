@@ -26,11 +26,11 @@ from vision_worker.identification import IdentityClient
 from vision_worker.inference import InferenceThread
 from vision_worker.mapping import sighting_report
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
-from vision_worker.report_spool import ReportSpool
 from vision_worker.sighting import SightingDraft
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import Source, Sources
+from vision_worker.spool.spool import ReportSpool
 from vision_worker.stats import PipelineStats
 
 _LOOK_EVERY_S = 2.0
@@ -60,7 +60,6 @@ class CameraWatch:
         index: Channel to the identity index.
         spool: Where sightings go.
         clock: Where time comes from.
-        reported: Called when the spool holds something new.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
     """
@@ -73,7 +72,6 @@ class CameraWatch:
         index: grpc.aio.Channel,
         spool: ReportSpool,
         clock: Clock,
-        reported: Callable[[], None],
         changed: Callable[[], None],
         backoff: SourceBackoff | None = None,
     ) -> None:
@@ -82,7 +80,6 @@ class CameraWatch:
         self._index = index
         self._spool = spool
         self._clock = clock
-        self._reported = reported
         self._changed = changed
         self._backoff = backoff or SourceBackoff()
         self._assignment: gateway_pb2.Assignment | None = None
@@ -257,8 +254,7 @@ class CameraWatch:
                 await task
 
     def _report(self, draft: SightingDraft) -> None:
-        self._spool.add(sighting_report(draft))
-        self._reported()
+        self._spool.add_sighting(sighting_report(draft))
 
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from dfip.vision_worker.v1 import worker_service_pb2, worker_service_pb2_grpc
 from vision_worker.camera import CameraWatch
-from vision_worker.mapping import stage_timings, timestamp
-from vision_worker.report_spool import ReportSpool
+from vision_worker.mapping import spool_state, stage_timings, timestamp
+from vision_worker.spool.spool import ReportSpool
 
 
 class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
@@ -33,7 +33,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         self, _request: worker_service_pb2.GetWorkerStatusRequest, _context: object
     ) -> worker_service_pb2.GetWorkerStatusResponse:
         """Say what the worker does."""
-        state, stats = self._watch.state, self._watch.stats
+        state, stats, spool = self._watch.state, self._watch.stats, self._spool.status
         return worker_service_pb2.GetWorkerStatusResponse(
             camera_id=self._camera_id,
             epoch=self._epoch,
@@ -46,12 +46,13 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             frames_dropped=stats.frames_dropped,
             faces_detected=stats.faces_detected,
             embeddings=stats.embeddings,
-            sightings_acknowledged=self._spool.acknowledged,
-            sightings_pending=self._spool.pending,
-            sightings_dropped=self._spool.dropped + stats.questions_dropped,
+            sightings_acknowledged=spool.sightings_acknowledged,
+            sightings_pending=spool.sightings_pending,
+            sightings_dropped=spool.sightings_dropped + stats.questions_dropped,
             stages=stage_timings(stats),
             accelerator_asked=state.accelerator_asked,
             accelerator_used=state.accelerator_used,
+            spool=spool_state(spool),
         )
 
     async def Drain(

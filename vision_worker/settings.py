@@ -25,6 +25,9 @@ class WorkerSettings(TransportSettings):
         camera_ca_file: authorities that rtsps and https trust in place of the machine's, as PEM.
         allow_hls: let a camera of http and https answer with a playlist.
         allow_devices: let a camera be a device of this machine.
+        spool_dir: folder for what waits to be reported, of this camera alone; the working directory
+            where it is not set.
+        spool_bytes: how large that may grow.
     """
 
     camera_id: str
@@ -40,3 +43,5 @@ class WorkerSettings(TransportSettings):
     camera_ca_file: Path | None = None
     allow_hls: bool = False
     allow_devices: bool = False
+    spool_dir: Path = Path()
+    spool_bytes: int = 256 * 1024 * 1024

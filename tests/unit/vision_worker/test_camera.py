@@ -18,9 +18,9 @@ from service_runtime.clients import MeshChannel, open_channel
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
 from vision_worker.decode.reader import FrameReader
-from vision_worker.report_spool import ReportSpool
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy
+from vision_worker.spool.spool import ReportSpool
 
 pytestmark = pytest.mark.usefixtures("builtin_pack")
 
@@ -57,9 +57,8 @@ class Watched:
             camera_id="camera",
             sources=Sources(SourcePolicy(media_root=media_root)),
             index=index,
-            spool=ReportSpool(),
+            spool=ReportSpool(media_root, camera_id="camera", clock=self.clock),
             clock=self.clock,
-            reported=lambda: None,
             changed=self.changed,
         )
 

@@ -27,7 +27,7 @@ from dfip.options.v1 import policy_pb2 as dfip_dot_options_dot_v1_dot_policy__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*dfip/vision_worker/v1/worker_service.proto\x12\x15\x64\x66ip.vision_worker.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x18\n\x16GetWorkerStatusRequest\"\xda\x03\n\x17GetWorkerStatusResponse\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x15\n\rworker_status\x18\x03 \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03\x66ps\x18\x06 \x01(\x01\x12\x16\n\x0e\x66rames_decoded\x18\x07 \x01(\x04\x12\x16\n\x0e\x66rames_sampled\x18\x08 \x01(\x04\x12\x16\n\x0e\x66rames_dropped\x18\t \x01(\x04\x12\x16\n\x0e\x66\x61\x63\x65s_detected\x18\n \x01(\x04\x12\x12\n\nembeddings\x18\x0b \x01(\x04\x12\x1e\n\x16sightings_acknowledged\x18\x0c \x01(\x04\x12\x19\n\x11sightings_pending\x18\r \x01(\r\x12\x19\n\x11sightings_dropped\x18\x0e \x01(\x04\x12\x32\n\x06stages\x18\x0f \x03(\x0b\x32\".dfip.vision_worker.v1.StageTiming\x12\x19\n\x11\x61\x63\x63\x65lerator_asked\x18\x10 \x01(\t\x12\x18\n\x10\x61\x63\x63\x65lerator_used\x18\x11 \x01(\t\"<\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"(\n\x0c\x44rainRequest\x12\x18\n\x06reason\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\x0f\n\rDrainResponse2\xf6\x01\n\rWorkerService\x12\x80\x01\n\x0fGetWorkerStatus\x12-.dfip.vision_worker.v1.GetWorkerStatusRequest\x1a..dfip.vision_worker.v1.GetWorkerStatusResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12\x62\n\x05\x44rain\x12#.dfip.vision_worker.v1.DrainRequest\x1a$.dfip.vision_worker.v1.DrainResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*dfip/vision_worker/v1/worker_service.proto\x12\x15\x64\x66ip.vision_worker.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x18\n\x16GetWorkerStatusRequest\"\x8c\x04\n\x17GetWorkerStatusResponse\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x15\n\rworker_status\x18\x03 \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03\x66ps\x18\x06 \x01(\x01\x12\x16\n\x0e\x66rames_decoded\x18\x07 \x01(\x04\x12\x16\n\x0e\x66rames_sampled\x18\x08 \x01(\x04\x12\x16\n\x0e\x66rames_dropped\x18\t \x01(\x04\x12\x16\n\x0e\x66\x61\x63\x65s_detected\x18\n \x01(\x04\x12\x12\n\nembeddings\x18\x0b \x01(\x04\x12\x1e\n\x16sightings_acknowledged\x18\x0c \x01(\x04\x12\x19\n\x11sightings_pending\x18\r \x01(\r\x12\x19\n\x11sightings_dropped\x18\x0e \x01(\x04\x12\x32\n\x06stages\x18\x0f \x03(\x0b\x32\".dfip.vision_worker.v1.StageTiming\x12\x19\n\x11\x61\x63\x63\x65lerator_asked\x18\x10 \x01(\t\x12\x18\n\x10\x61\x63\x63\x65lerator_used\x18\x11 \x01(\t\x12\x30\n\x05spool\x18\x19 \x01(\x0b\x32!.dfip.vision_worker.v1.SpoolState\"\xc3\x01\n\nSpoolState\x12\x19\n\x11telemetry_pending\x18\x01 \x01(\x04\x12\x1e\n\x16telemetry_acknowledged\x18\x02 \x01(\x04\x12\x19\n\x11telemetry_dropped\x18\x03 \x01(\x04\x12\x1a\n\x12telemetry_rejected\x18\x04 \x01(\x04\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x0f\n\x07trouble\x18\x06 \x01(\t\x12\x10\n\x08refusals\x18\x07 \x01(\x04\x12\x11\n\tset_aside\x18\x08 \x01(\x04\"<\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"(\n\x0c\x44rainRequest\x12\x18\n\x06reason\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\x0f\n\rDrainResponse2\xf6\x01\n\rWorkerService\x12\x80\x01\n\x0fGetWorkerStatus\x12-.dfip.vision_worker.v1.GetWorkerStatusRequest\x1a..dfip.vision_worker.v1.GetWorkerStatusResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12\x62\n\x05\x44rain\x12#.dfip.vision_worker.v1.DrainRequest\x1a$.dfip.vision_worker.v1.DrainResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,13 +43,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETWORKERSTATUSREQUEST']._serialized_start=161
   _globals['_GETWORKERSTATUSREQUEST']._serialized_end=185
   _globals['_GETWORKERSTATUSRESPONSE']._serialized_start=188
-  _globals['_GETWORKERSTATUSRESPONSE']._serialized_end=662
-  _globals['_STAGETIMING']._serialized_start=664
-  _globals['_STAGETIMING']._serialized_end=724
-  _globals['_DRAINREQUEST']._serialized_start=726
-  _globals['_DRAINREQUEST']._serialized_end=766
-  _globals['_DRAINRESPONSE']._serialized_start=768
-  _globals['_DRAINRESPONSE']._serialized_end=783
-  _globals['_WORKERSERVICE']._serialized_start=786
-  _globals['_WORKERSERVICE']._serialized_end=1032
+  _globals['_GETWORKERSTATUSRESPONSE']._serialized_end=712
+  _globals['_SPOOLSTATE']._serialized_start=715
+  _globals['_SPOOLSTATE']._serialized_end=910
+  _globals['_STAGETIMING']._serialized_start=912
+  _globals['_STAGETIMING']._serialized_end=972
+  _globals['_DRAINREQUEST']._serialized_start=974
+  _globals['_DRAINREQUEST']._serialized_end=1014
+  _globals['_DRAINRESPONSE']._serialized_start=1016
+  _globals['_DRAINRESPONSE']._serialized_end=1031
+  _globals['_WORKERSERVICE']._serialized_start=1034
+  _globals['_WORKERSERVICE']._serialized_end=1280
 # @@protoc_insertion_point(module_scope)

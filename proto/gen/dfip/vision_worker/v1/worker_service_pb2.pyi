@@ -16,7 +16,7 @@ class GetWorkerStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetWorkerStatusResponse(_message.Message):
-    __slots__ = ("camera_id", "epoch", "worker_status", "failure_reason", "started_at", "fps", "frames_decoded", "frames_sampled", "frames_dropped", "faces_detected", "embeddings", "sightings_acknowledged", "sightings_pending", "sightings_dropped", "stages", "accelerator_asked", "accelerator_used")
+    __slots__ = ("camera_id", "epoch", "worker_status", "failure_reason", "started_at", "fps", "frames_decoded", "frames_sampled", "frames_dropped", "faces_detected", "embeddings", "sightings_acknowledged", "sightings_pending", "sightings_dropped", "stages", "accelerator_asked", "accelerator_used", "spool")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     WORKER_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,7 @@ class GetWorkerStatusResponse(_message.Message):
     STAGES_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_ASKED_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_USED_FIELD_NUMBER: _ClassVar[int]
+    SPOOL_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     worker_status: str
@@ -51,7 +52,28 @@ class GetWorkerStatusResponse(_message.Message):
     stages: _containers.RepeatedCompositeFieldContainer[StageTiming]
     accelerator_asked: str
     accelerator_used: str
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ...) -> None: ...
+    spool: SpoolState
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., spool: _Optional[_Union[SpoolState, _Mapping]] = ...) -> None: ...
+
+class SpoolState(_message.Message):
+    __slots__ = ("telemetry_pending", "telemetry_acknowledged", "telemetry_dropped", "telemetry_rejected", "bytes", "trouble", "refusals", "set_aside")
+    TELEMETRY_PENDING_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_DROPPED_FIELD_NUMBER: _ClassVar[int]
+    TELEMETRY_REJECTED_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    SET_ASIDE_FIELD_NUMBER: _ClassVar[int]
+    telemetry_pending: int
+    telemetry_acknowledged: int
+    telemetry_dropped: int
+    telemetry_rejected: int
+    bytes: int
+    trouble: str
+    refusals: int
+    set_aside: int
+    def __init__(self, telemetry_pending: _Optional[int] = ..., telemetry_acknowledged: _Optional[int] = ..., telemetry_dropped: _Optional[int] = ..., telemetry_rejected: _Optional[int] = ..., bytes: _Optional[int] = ..., trouble: _Optional[str] = ..., refusals: _Optional[int] = ..., set_aside: _Optional[int] = ...) -> None: ...
 
 class StageTiming(_message.Message):
     __slots__ = ("stage", "count", "seconds")
