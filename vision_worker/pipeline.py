@@ -29,7 +29,7 @@ from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
-from vision_worker.inference import InferenceThread, Look, Study
+from vision_worker.inference import CameraInference, Look, Study
 from vision_worker.occupancy.counting import OccupancyCounter, OccupancyRules, OccupancySample
 from vision_worker.occupancy.people import SeenFace
 from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
@@ -122,7 +122,7 @@ class CameraPipeline:
         self,
         *,
         camera_id: str,
-        inference: InferenceThread,
+        inference: CameraInference,
         identity: IdentityPort,
         report: Callable[[SightingDraft], None],
         clock: Clock,
@@ -183,7 +183,7 @@ class CameraPipeline:
             SourceFailure: the source failed. `watch` may be called again.
         """
         frames = NewestFrames(asyncio.get_running_loop(), capacity=self._settings.frames_waiting)
-        side = self._inference.working_side(min_face_px=self._settings.min_face_px)
+        side = self._inference.working_side
         decoding = replace(self._settings.decode, longest_side=side)
         reader = FrameReader(source, frames, decoding, self._thread_clock)
         self._reader = reader

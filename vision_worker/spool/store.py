@@ -280,7 +280,7 @@ class Store:
             f"DELETE FROM {kind.value} WHERE number > ? AND number <= ?",  # noqa: S608 an enum
             (line.cut, rows[-1][0]),
         )
-        dropped = sum(count for _, count in rows)
+        dropped = sum(int(count) for _, count in rows)
         self._lines[kind] = replace(line, waiting=line.waiting - dropped)
         return dropped
 
