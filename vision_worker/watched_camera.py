@@ -26,7 +26,7 @@ from vision_worker.inference_thread import InferenceThread
 from vision_worker.mapping import timestamp
 from vision_worker.process_load import ProcessLoad
 from vision_worker.sources.opening import Sources
-from vision_worker.spool.model import SpoolLimits
+from vision_worker.spool.model import DEFAULT_LIMITS, SpoolLimits
 from vision_worker.spool.spool import ReportSpool
 from vision_worker.stats import PipelineStats
 
@@ -56,7 +56,7 @@ class Surroundings:
     inference: InferenceThread
     load: ProcessLoad
     cameras: Callable[[], int]
-    spool_limits: SpoolLimits
+    spool_limits: SpoolLimits = DEFAULT_LIMITS
     clock: Clock
 
 
