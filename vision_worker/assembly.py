@@ -4,7 +4,6 @@ The process has a server, the models and the thread that they run in; its camera
 one (`cameras.py`), the first perhaps by its environment.
 """
 
-from pathlib import Path
 from typing import Final
 
 from dfip.vision_worker.v1 import worker_service_pb2, worker_service_pb2_grpc
@@ -25,6 +24,7 @@ from vision_worker.servicer import WorkerServicer
 from vision_worker.settings import WorkerSettings
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy, camera_addresses
+from vision_worker.spool.model import SpoolLimits
 from vision_worker.watched_camera import Surroundings, WatchedCamera
 
 TOKEN_REFUSED: Final = 3
@@ -60,6 +60,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         pictures=pictures,
         load=load,
         cameras=lambda: cameras.watched,
+        spool_limits=SpoolLimits(disk_bytes=settings.spool_bytes),
         clock=clock,
     )
 
@@ -69,7 +70,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
             camera_id=camera_id,
             epoch=epoch,
             token=token,
-            folder=Path.cwd() if first else settings.cameras_dir.absolute() / camera_id,
+            folder=(settings.spool_dir if first else settings.cameras_dir / camera_id).absolute(),
             surroundings=surroundings,
         )
 

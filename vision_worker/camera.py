@@ -33,11 +33,11 @@ from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import zones_of
 from vision_worker.mapping import sighting_report
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
-from vision_worker.report_spool import ReportSpool
 from vision_worker.sighting import SightingDraft
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import Source, Sources
+from vision_worker.spool.spool import ReportSpool
 from vision_worker.stats import PipelineStats
 
 _IDLE_MODELS_S = 30.0
@@ -70,7 +70,6 @@ class CameraWatch:
         lane: Where its work for the models queues up.
         spool: Where sightings go.
         clock: Where time comes from.
-        reported: Called when the spool holds something new.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
         onlookers: Who looks at it.
@@ -86,7 +85,6 @@ class CameraWatch:
         lane: Lane,
         spool: ReportSpool,
         clock: Clock,
-        reported: Callable[[], None],
         changed: Callable[[], None],
         backoff: SourceBackoff | None = None,
         onlookers: Onlookers | None = None,
@@ -98,7 +96,6 @@ class CameraWatch:
         self._lane = lane
         self._spool = spool
         self._clock = clock
-        self._reported = reported
         self._changed = changed
         self._onlookers = onlookers or Onlookers(thread=PictureThread(), clock=clock)
         self._backoff = backoff or SourceBackoff()
@@ -325,8 +322,7 @@ class CameraWatch:
                 await task
 
     def _report(self, draft: SightingDraft) -> None:
-        self._spool.add(sighting_report(draft))
-        self._reported()
+        self._spool.add_sighting(sighting_report(draft))
 
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields

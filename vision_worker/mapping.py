@@ -12,6 +12,7 @@ from dfip.vision_worker.v1 import worker_service_pb2
 from face_engine.values import Quality
 from vision_worker.looking.scene import DrawnPicture
 from vision_worker.sighting import SightingDraft
+from vision_worker.spool.spool import SpoolStatus
 from vision_worker.stats import PipelineStats
 
 
@@ -81,6 +82,20 @@ def picture_message(picture: DrawnPicture) -> worker_service_pb2.Picture:
         captured_at=timestamp(picture.captured_at),
         width=picture.width,
         height=picture.height,
+    )
+
+
+def spool_state(status: SpoolStatus) -> worker_service_pb2.SpoolState:
+    """Return how the spool does, as a message."""
+    return worker_service_pb2.SpoolState(
+        telemetry_pending=status.telemetry_pending,
+        telemetry_acknowledged=status.telemetry_acknowledged,
+        telemetry_dropped=status.telemetry_dropped,
+        telemetry_rejected=status.telemetry_rejected,
+        bytes=status.bytes,
+        trouble=status.trouble,
+        refusals=status.refusals,
+        set_aside=status.set_aside,
     )
 
 

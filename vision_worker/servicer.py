@@ -10,7 +10,7 @@ from service_runtime.secret import Secret
 from vision_worker.cameras import Cameras, Held
 from vision_worker.engines import Engines
 from vision_worker.looking.onlookers import form_of
-from vision_worker.mapping import picture_message, stage_timings, timestamp
+from vision_worker.mapping import picture_message, spool_state, stage_timings, timestamp
 from vision_worker.process_load import ProcessLoad
 
 _SNAPSHOT_SIDE = 1280
@@ -94,7 +94,7 @@ def _annotated(request: contract.GetSnapshotRequest | contract.WatchFramesReques
 def _camera_work(held: Held) -> contract.CameraWork:
     """Return what the worker does for one camera."""
     camera = held.camera
-    state, stats = camera.state, camera.stats
+    state, stats, spool = camera.state, camera.stats, camera.spool.status
     return contract.CameraWork(
         camera_id=camera.camera_id,
         epoch=camera.epoch,
@@ -108,11 +108,12 @@ def _camera_work(held: Held) -> contract.CameraWork:
         frames_dropped=stats.frames_dropped,
         faces_detected=stats.faces_detected,
         embeddings=stats.embeddings,
-        sightings_acknowledged=camera.spool.acknowledged,
-        sightings_pending=camera.spool.pending,
-        sightings_dropped=camera.spool.dropped + stats.questions_dropped,
+        sightings_acknowledged=spool.sightings_acknowledged,
+        sightings_pending=spool.sightings_pending,
+        sightings_dropped=spool.sightings_dropped + stats.questions_dropped,
         stages=stage_timings(stats),
         accelerator_asked=state.accelerator_asked,
         accelerator_used=state.accelerator_used,
         models_loaded=camera.models_loaded,
+        spool=spool_state(spool),
     )

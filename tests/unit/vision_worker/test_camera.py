@@ -25,9 +25,9 @@ from vision_worker.inference_thread import InferenceThread
 from vision_worker.looking.onlookers import Onlookers
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import Form
-from vision_worker.report_spool import ReportSpool
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy
+from vision_worker.spool.spool import ReportSpool
 
 PLAIN = Form(longest_side=640, annotated=False)
 
@@ -78,9 +78,8 @@ class Watched:
             index=index,
             engines=self.engines,
             lane=self.thread.open_lane(),
-            spool=ReportSpool(),
+            spool=ReportSpool(media_root, camera_id="camera", clock=self.clock),
             clock=self.clock,
-            reported=lambda: None,
             changed=self.changed,
             onlookers=self.onlookers,
         )
