@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import psutil
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -34,12 +35,9 @@ def refused(data: bytes, *reasons: str) -> None:
     """Refuse bytes for one of these reasons, without spending time or memory on them."""
     process, began = psutil.Process(), time.perf_counter()
     before = process.memory_info().rss
-    try:
+    with pytest.raises(PictureRejected) as caught:
         decode_picture(data)
-    except PictureRejected as rejection:
-        assert rejection.reason in reasons, f"{rejection.reason} in place of {reasons}"
-    else:
-        raise AssertionError(f"taken, in place of {reasons}")
+    assert caught.value.reason in reasons, f"{caught.value.reason} in place of {reasons}"
     assert time.perf_counter() - began < MOST_SECONDS
     assert process.memory_info().rss - before < MOST_BYTES
 

@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.support.reels import Reel, gradient, reel
 from tests.support.watching import WatchedCamera, Watching, watching
 from tests.support.wayward_camera import Guard, WaywardCamera, wayward_camera
 from tests.support.wrong_peers import Canary, canary
+from vision_worker.decode import reader
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.policy import SourceTimes
 
@@ -40,6 +42,7 @@ class World:
     Attributes:
         hurried: all times are an eighth of the real ones.
         noticed: seconds from each fault to its name.
+        patience_s: how long a failure may take to get its name, or a stream to go on.
         recovered: seconds from each mend to the first frame, the worker's wait included.
     """
 
@@ -52,6 +55,7 @@ class World:
     noticed: list[float] = field(default_factory=list)
     recovered: list[float] = field(default_factory=list)
     cameras: int = 0
+    patience_s: float = NOTICED_S
 
     @property
     def pace(self) -> float:
@@ -75,21 +79,21 @@ class World:
         watched = await self.process.camera(url, backoff=backoff)
         try:
             if sees:
-                await watched.sees(within_s=NOTICED_S)
+                await watched.sees(within_s=self.patience_s)
             yield watched
         finally:
             await self.process.leave(watched)
 
     async def notices(self, camera: WatchedCamera, reason: str) -> None:
         """See a fault named in time."""
-        seconds = await camera.fails(reason, within_s=NOTICED_S)
+        seconds = await camera.fails(reason, within_s=self.patience_s)
         self.noticed.append(seconds)
 
     async def recovers(self, camera: WatchedCamera) -> None:
         """See frames come again after a mend that happens now."""
         camera.mark()
-        # the worker's wait may be drawn four times, and be as long as the last failure's bound
-        self.recovered.append(await camera.sees(within_s=max(5.0, 40 * self.pace)))
+        # beside the opening there is the worker's wait, which doubles with each failure
+        self.recovered.append(await camera.sees(within_s=max(1, 4 * self.pace) * self.patience_s))
 
     async def check(self) -> None:
         """Hold what happened meanwhile against what may happen."""
@@ -116,6 +120,9 @@ async def running_world(*, seed: int, hurried: bool) -> AsyncIterator[World]:
         times = SourceTimes(open_s=times.open_s / _HURRY, stall_s=times.stall_s / _HURRY)
     clip = reel(gradient(50))
     async with AsyncExitStack() as stack:
+        if hurried:
+            blind_after_s = reader._BLIND_AFTER_S / _HURRY
+            stack.enter_context(patch.object(reader, "_BLIND_AFTER_S", blind_after_s))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         process = await stack.enter_async_context(watching(folder, times=times))
         listening = await stack.enter_async_context(canary())

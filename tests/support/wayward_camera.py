@@ -286,7 +286,11 @@ def _payloads(reel: Reel, unit: Unit) -> list[tuple[bytes, bool]]:
         if reel.codec == "h264":
             head, kind, rest = bytes([(nal[0] & 0xE0) | 28]), nal[0] & 0x1F, nal[1:]
         else:
-            head, kind, rest = bytes([(nal[0] & 0x81) | (49 << 1), nal[1]]), _kind(reel, nal), nal[2:]
+            head, kind, rest = (
+                bytes([(nal[0] & 0x81) | (49 << 1), nal[1]]),
+                _kind(reel, nal),
+                nal[2:],
+            )
         pieces = [rest[at : at + _MTU] for at in range(0, len(rest), _MTU)]
         for number, piece in enumerate(pieces):
             start, end = number == 0, number == len(pieces) - 1

@@ -30,7 +30,8 @@ _CODECS = frozenset(
 )
 _MAX_PIXELS = 16_777_216
 _USUAL_FRAME_S = 1 / 25
-_NO_PICTURE_S = 10.0
+_BLIND_AFTER_S = 5.0
+_NO_PICTURE_S = 75.0  # some cameras send a key frame a minute, whoever joins
 _DAMAGED_IN_A_ROW = 200
 _LARGEST_LAG_S = 2.0
 _INTERPOLATION = "AREA"
@@ -76,6 +77,7 @@ class FrameReader:
         self._cut = False
         self._began_s: float | None = None
         self._last_picture_s = 0.0
+        self._blind = False
 
     def start(self) -> None:
         """Begin in a thread of its own, which does not keep the process alive."""
@@ -111,6 +113,11 @@ class FrameReader:
     def overloaded(self) -> bool:
         """Return whether less is looked at than was asked for, because the machine is too slow."""
         return self._rate.reduced or self._lateness.behind
+
+    @property
+    def blind(self) -> bool:
+        """Return whether the source sends, but has sent no whole picture for a while."""
+        return self._blind
 
     def _run(self) -> None:
         try:
@@ -215,6 +222,7 @@ class FrameReader:
         skip: SkipPolicy,
     ) -> None:
         self._decoded += 1
+        self._blind = False
         now_s = self._last_picture_s = self._clock.monotonic()
         media_s = timeline.advance(frame.time if opened.stamped else now_s)
         _set_skip(stream, skip.decoded(media_s))
@@ -260,8 +268,14 @@ class FrameReader:
         return stopped
 
     def _require_pictures(self) -> None:
-        patience_s = max(_NO_PICTURE_S, 3 * self._sampler.period_s)
-        if self._clock.monotonic() - self._last_picture_s > patience_s:
+        """Note that nothing can be seen, and give up where that lasts: after a minute and more.
+
+        Connecting anew would only begin the wait for a key frame anew.
+        """
+        without_s = self._clock.monotonic() - self._last_picture_s
+        usual_s = 3 * self._sampler.period_s  # where key frames alone are decoded
+        self._blind = without_s > max(_BLIND_AFTER_S, usual_s)
+        if without_s > max(_NO_PICTURE_S, usual_s):
             raise SourceFailure("no_key_frame")
 
 
