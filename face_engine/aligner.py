@@ -30,6 +30,20 @@ def similarity(points: NDArray[np.floating], template: NDArray[np.floating]) -> 
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
+def footprint(points: NDArray[np.float32], alignment: Alignment) -> tuple[int, int, int, int]:
+    """Return the part of a picture that `align_faces` reads for one face, x1, y1, x2, y2.
+
+    It may reach beyond the picture. The chip cut from this part alone is the same.
+    """
+    side = alignment.chip_px
+    matrix = similarity(points, np.asarray(alignment.template, np.float64))
+    corners = _corners(matrix, side)
+    margin = 2 + _halvings(matrix)
+    low = np.floor(corners.min(axis=0)).astype(int) - margin
+    high = np.ceil(corners.max(axis=0)).astype(int) + margin
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
 def align_faces(
     image_rgb: NDArray[np.uint8], points: NDArray[np.float32], alignment: Alignment
 ) -> NDArray[np.uint8]:
@@ -52,21 +66,33 @@ def align_faces(
 
 
 def _cut(image: NDArray[np.uint8], matrix: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
-    shrink = 1.0 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
-    if shrink >= 2.0:
-        # Sampling single pixels of a large face would alias, so halve the surroundings first.
-        halvings = 2 ** int(np.log2(min(shrink, 64.0)))
-        image, matrix = _reduced(image, matrix, side, halvings)
+    factor = _halvings(matrix)
+    if factor > 1:
+        image, matrix = _reduced(image, matrix, side, factor)
     chip = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR)
     return np.asarray(chip, np.uint8)
+
+
+def _halvings(matrix: NDArray[np.float64]) -> int:
+    """Return by which power of two the surroundings of a face are reduced before they are warped.
+
+    Sampling single pixels of a large face would alias.
+    """
+    shrink = 1.0 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-9)
+    return 1 << int(np.log2(min(max(shrink, 1.0), 64.0)))
+
+
+def _corners(matrix: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Return where the (4, 2) corners of the chip lie in the picture."""
+    inverse = np.asarray(cv2.invertAffineTransform(matrix), np.float64)
+    return np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ inverse.T
 
 
 def _reduced(
     image: NDArray[np.uint8], matrix: NDArray[np.float64], side: int, factor: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Return the part of the picture below the chip at 1/factor, and the matrix for it."""
-    inverse = cv2.invertAffineTransform(matrix)
-    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]]) @ inverse.T
+    corners = _corners(matrix, side)
     limit = np.array([image.shape[1], image.shape[0]])
     low = np.clip(np.floor(corners.min(axis=0)) - factor, 0, limit - 1).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + factor, low + 1, limit).astype(int)

@@ -13,15 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from face_engine.aligner import align_faces
+from face_engine.aligner import align_faces, footprint
 from face_engine.detectors.mtcnn import MtcnnDetector
 from face_engine.detectors.yunet import YuNetDetector
 from face_engine.embedder import DlibEmbedder
 from face_engine.onnx_session import Accelerator, OpenedModels, Session, open_models
 from face_engine.packs import ModelPack, resolve_pack
 from face_engine.preparation import load_models
-from face_engine.quality import assess_faces
-from face_engine.values import AnalyzedFace, Detections, Quality
+from face_engine.quality import assess_faces, assess_outlines
+from face_engine.values import AnalyzedFace, Detections, Quality, Verdict
 
 _SMALLEST_FACE_PX = 12
 _LONGEST_SIDE_PX = 32_000
@@ -30,8 +30,12 @@ _LONGEST_SIDE_PX = 32_000
 class Detector(Protocol):
     """Finds faces in one picture; MTCNN and YuNet are the implementations."""
 
-    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: int) -> Detections:
+    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: float) -> Detections:
         """Return faces with finite boxes and points, in pixels of the picture."""
+        ...
+
+    def working_side(self, longest_side: int, *, min_face_px: float) -> int:
+        """Return to which longest side a picture can be scaled without losing faces."""
         ...
 
 
@@ -72,7 +76,19 @@ class FaceEngine:
         """Return why CUDA was asked for and is not used; None if it is, or was not asked for."""
         return self._models.reason
 
-    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: int = 40) -> Detections:
+    def working_side(self, longest_side: int, *, min_face_px: float) -> int:
+        """Return the longest side at which pictures are best given to `detect`, one of a few.
+
+        Args:
+            longest_side: of the pictures at which faces are measured.
+            min_face_px: the lowest face that matters, in pixels of such a picture; where pictures
+                are scaled, `detect` wants it scaled likewise.
+        """
+        if self._detector is None:
+            raise RuntimeError("the face engine is closed")
+        return self._detector.working_side(longest_side, min_face_px=min_face_px)
+
+    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: float = 40) -> Detections:
         """Find faces.
 
         Args:
@@ -97,17 +113,30 @@ class FaceEngine:
         _require_picture(image_rgb)
         return align_faces(image_rgb, points, self.pack.alignment)
 
+    def footprint(self, points: NDArray[np.float32]) -> tuple[int, int, int, int]:
+        """Return the part of a picture, x1, y1, x2, y2, that `align` reads for (5, 2) points.
+
+        It may reach beyond the picture.
+        """
+        return footprint(points, self.pack.alignment)
+
     def assess(
-        self,
-        image_rgb: NDArray[np.uint8],
-        detections: Detections,
-        *,
-        chips: NDArray[np.uint8] | None = None,
+        self, detections: Detections, chips: NDArray[np.uint8], picture_size: tuple[int, int]
     ) -> list[Quality]:
-        """Say how well each face can be recognised; chips from `align` save cutting them again."""
-        if chips is None:
-            chips = self.align(image_rgb, detections.points)
-        return assess_faces(detections, chips, (image_rgb.shape[0], image_rgb.shape[1]))
+        """Say how well each face can be recognised.
+
+        Args:
+            detections: n faces.
+            chips: (n, s, s, 3) from `align`.
+            picture_size: width and height in pixels.
+        """
+        return assess_faces(detections, chips, (picture_size[1], picture_size[0]))
+
+    def assess_outlines(
+        self, detections: Detections, picture_size: tuple[int, int]
+    ) -> list[tuple[float, Verdict]]:
+        """Return the highest score and verdict that `assess` can give each face; needs no chips."""
+        return assess_outlines(detections, (picture_size[1], picture_size[0]))
 
     def embed(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed aligned chips.
@@ -132,7 +161,8 @@ class FaceEngine:
         found = self.detect(image_rgb, min_face_px=min_face_px)
         found = found.select(np.argsort(found.boxes[:, 0] - found.boxes[:, 2], kind="stable"))
         chips = self.align(image_rgb, found.points)
-        qualities = self.assess(image_rgb, found, chips=chips)
+        height, width = image_rgb.shape[:2]
+        qualities = self.assess(found, chips, (width, height))
         embeddings = self.embed(chips)
         return [
             AnalyzedFace(

@@ -5,6 +5,7 @@ the best shot of a track is the one with the fewest faults. A factor below one h
 below a tenth makes the face poor. Pure: chips and points in, values out.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import cv2
@@ -47,6 +48,20 @@ def assess_faces(
     ]
 
 
+def assess_outlines(
+    detections: Detections, picture_size: tuple[int, int]
+) -> list[tuple[float, Verdict]]:
+    """Return the highest score and the best verdict that each face can get, whatever its chip.
+
+    Needs no chip, so it says cheaply for which faces cutting one is worth it.
+    """
+    limits: list[tuple[float, Verdict]] = []
+    for box, points in zip(detections.boxes, detections.points, strict=True):
+        factors = _outline_factors(box, points, picture_size)
+        limits.append((float(np.prod(list(factors.values()))), _verdict(factors)))
+    return limits
+
+
 def _assess(
     box: NDArray[np.float32],
     points: NDArray[np.float32],
@@ -59,18 +74,13 @@ def _assess(
     sharpness, brightness = _sharpness(grey), float(grey[rim:-rim, rim:-rim].mean() / 255.0)
     yaw, pitch = _pose(points)
     factors: dict[QualityReason, float] = {
-        "small": _ramp(width, _WIDTH_PX),
+        **_outline_factors(box, points, picture_size),
         "blurred": _ramp(float(np.log10(sharpness + 1e-9)), _LOG_SHARPNESS),
-        "turned": _ramp(abs(yaw), _TURN_DEGREES) * _ramp(abs(pitch), _TURN_DEGREES),
         "dark": _ramp(brightness, _DARK),
         "bright": _ramp(brightness, _BRIGHT),
-        "cut_off": _ramp(_outside(points, picture_size), _OUTSIDE),
     }
     worst_first = sorted(factors, key=lambda reason: factors[reason])
     reasons = tuple(reason for reason in worst_first if factors[reason] < _REASON_BELOW)
-    verdict: Verdict = "fair" if reasons else "good"
-    if min(factors.values()) < _POOR_BELOW:
-        verdict = "poor"
     return Quality(
         score=float(np.prod(list(factors.values()))),
         width_px=width,
@@ -78,9 +88,28 @@ def _assess(
         yaw=yaw,
         pitch=pitch,
         brightness=brightness,
-        verdict=verdict,
+        verdict=_verdict(factors),
         reasons=reasons,
     )
+
+
+def _outline_factors(
+    box: NDArray[np.float32], points: NDArray[np.float32], picture_size: tuple[int, int]
+) -> dict[QualityReason, float]:
+    """Return the factors that box and points alone decide."""
+    yaw, pitch = _pose(points)
+    return {
+        "small": _ramp(float(box[2] - box[0]), _WIDTH_PX),
+        "turned": _ramp(abs(yaw), _TURN_DEGREES) * _ramp(abs(pitch), _TURN_DEGREES),
+        "cut_off": _ramp(_outside(points, picture_size), _OUTSIDE),
+    }
+
+
+def _verdict(factors: Mapping[QualityReason, float]) -> Verdict:
+    worst = min(factors.values())
+    if worst < _POOR_BELOW:
+        return "poor"
+    return "fair" if worst < _REASON_BELOW else "good"
 
 
 def _ramp(value: float, ends: tuple[float, float]) -> float:

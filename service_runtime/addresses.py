@@ -4,16 +4,17 @@ Pure: an address comes in, a verdict comes out. Whoever connects resolves a name
 every answer, and connects to the very literal that was judged, so that a name that changes its mind
 in between (DNS rebinding) changes nothing.
 
-Public addresses are open; every other range (IANA IPv4 and IPv6 Special-Purpose Address Registries)
-is closed until the operator names a network. Addresses that carry an IPv4 address inside are judged
-by that one. ``ipaddress.is_global`` is not asked: it differs between versions of Python and takes
-NAT64 and 6to4 forms of private addresses for public ones.
+A policy begins with public addresses, with those that a site uses (public and private ones), or
+with nothing; every other range (IANA IPv4 and IPv6 Special-Purpose Address Registries) is closed
+until the operator names a network. Addresses that carry an IPv4 address inside are judged by that
+one. ``ipaddress.is_global`` is not asked: it differs between versions of Python and takes NAT64 and
+6to4 forms of private addresses for public ones.
 """
 
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -38,6 +39,11 @@ _CLOSED_V4: Final = _networks(
 )  # fmt: skip
 _OPEN_V6: Final = ipaddress.IPv6Network("2000::/3")
 _CLOSED_V6: Final = _networks("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+# not even a site's own network has these; Teredo and the local NAT64 prefixes wrap other addresses
+_NOBODYS: Final = _networks(
+    "0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4",
+    "::/8", "2001::/32", "fe80::/10", "ff00::/8",
+)  # fmt: skip
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -46,10 +52,13 @@ class AddressPolicy:
     """What may be connected to.
 
     Attributes:
-        networks: Networks that the operator opened, besides public addresses.
+        networks: Networks that the operator opened, besides those open from the start.
+        beginning: What is open from the start: ``public`` addresses; those of a ``site``, which are
+            public and private ones; or ``nothing``.
     """
 
     networks: tuple[Network, ...] = ()
+    beginning: Literal["public", "site", "nothing"] = "public"
 
     def allows(self, address: Address) -> bool:
         """Tell whether the address may be connected to."""
@@ -57,7 +66,9 @@ class AddressPolicy:
         # what is wrapped is judged, and so is a wrapping that no operator can mean
         if any(candidate in network for candidate in (address, inner) for network in _NEVER):
             return False
-        if is_public(inner):
+        if self.beginning == "public" and is_public(inner):
+            return True
+        if self.beginning == "site" and not any(inner in network for network in _NOBODYS):
             return True
         return any(inner in network and _opens(network, inner) for network in self.networks)
 

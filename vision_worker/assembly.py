@@ -21,6 +21,8 @@ from vision_worker.mapping import timestamp
 from vision_worker.report_spool import ReportSpool
 from vision_worker.servicer import WorkerServicer
 from vision_worker.settings import WorkerSettings
+from vision_worker.sources.opening import Sources
+from vision_worker.sources.policy import SourcePolicy, camera_addresses
 
 TOKEN_REFUSED: Final = 3
 """Exit status that tells the manager to ask for a new token."""
@@ -51,7 +53,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     )
     watch = CameraWatch(
         camera_id=settings.camera_id,
-        media_root=settings.media_root,
+        sources=Sources(_source_policy(settings)),
         index=index,
         spool=spool,
         clock=clock,
@@ -108,6 +110,25 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     if not line.done():  # told to stop from outside: say the last word first
         gateway.drain()
         await line
+
+
+def _source_policy(settings: WorkerSettings) -> SourcePolicy:
+    """Return what may be opened.
+
+    Raises:
+        StartError: The operator's networks of cameras are none.
+    """
+    try:
+        addresses = camera_addresses(settings.camera_networks)
+    except ValueError as error:
+        raise StartError(f"DFIP_CAMERA_NETWORKS: {error}") from None
+    return SourcePolicy(
+        media_root=settings.media_root,
+        addresses=addresses,
+        ca_file=settings.camera_ca_file,
+        hls=settings.allow_hls,
+        devices=settings.allow_devices,
+    )
 
 
 class _Pulse:

@@ -70,7 +70,7 @@ class BestShots:
         self, *, at_s: float, quality: float, verdict: Verdict, rules: ShotRules
     ) -> tuple["BestShots", Shot | None]:
         """Return the state after a view was seen, and the shot to embed if it was taken."""
-        if not self._wanted(at_s, quality, verdict, rules):
+        if not self.wanted(at_s=at_s, quality=quality, verdict=verdict, rules=rules):
             return self, None
         shot = Shot(key=self.next_key, at_s=at_s, quality=quality)
         kept = self.shots
@@ -80,7 +80,8 @@ class BestShots:
         state = replace(self, shots=(*kept, shot), next_key=self.next_key + 1, last_taken_s=at_s)
         return state, shot
 
-    def _wanted(self, at_s: float, quality: float, verdict: Verdict, rules: ShotRules) -> bool:
+    def wanted(self, *, at_s: float, quality: float, verdict: Verdict, rules: ShotRules) -> bool:
+        """Return whether `offer` would take such a view, or, told the best case, could take it."""
         if verdict == "poor":
             return False
         count = len(self.shots)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import cast
 
 import grpc
@@ -31,9 +30,10 @@ from vision_worker.report_spool import ReportSpool
 from vision_worker.sighting import SightingDraft
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.failure import SourceFailure
-from vision_worker.sources.opening import Source, source_for
+from vision_worker.sources.opening import Source, Sources
 from vision_worker.stats import PipelineStats
 
+_LOOK_EVERY_S = 2.0
 _log = get_logger(__name__)
 
 
@@ -56,7 +56,7 @@ class CameraWatch:
 
     Args:
         camera_id: The camera.
-        media_root: Folder of ``file://`` cameras.
+        sources: Opens the camera.
         index: Channel to the identity index.
         spool: Where sightings go.
         clock: Where time comes from.
@@ -69,7 +69,7 @@ class CameraWatch:
         self,
         *,
         camera_id: str,
-        media_root: Path,
+        sources: Sources,
         index: grpc.aio.Channel,
         spool: ReportSpool,
         clock: Clock,
@@ -78,7 +78,7 @@ class CameraWatch:
         backoff: SourceBackoff | None = None,
     ) -> None:
         self._camera_id = camera_id
-        self._media_root = media_root
+        self._sources = sources
         self._index = index
         self._spool = spool
         self._clock = clock
@@ -184,9 +184,7 @@ class CameraWatch:
             self._set(worker_status="starting", next_retry_at=None)
             began = self._clock.monotonic()
             try:
-                source = source_for(
-                    Secret(assignment.connection_string), media_root=self._media_root
-                )
+                source = self._sources.source_for(Secret(assignment.connection_string))
                 played = await self._read(pipeline, source)
             except SourceFailure as failure:
                 await self._wait_after(failure, healthy_s=self._clock.monotonic() - began)
@@ -219,15 +217,19 @@ class CameraWatch:
                     await task
 
     async def _say_when_seeing(self, pipeline: CameraPipeline) -> None:
+        """Say that the camera runs once it does, and from then on whether that is as asked."""
         await pipeline.seeing.wait()
         asked, used = self.state.accelerator_asked, self.state.accelerator_used
-        degraded = asked == "cuda" and used != "cuda"
-        self._set(
-            worker_status="running",
-            health_status="degraded" if degraded else "healthy",
-            failure_reason="accelerator_unavailable" if degraded else "none",
-            error_count=0,
-        )
+        lacking = "accelerator_unavailable" if asked == "cuda" and used != "cuda" else "none"
+        while True:
+            reason = "overloaded" if pipeline.stats.overloaded else lacking
+            self._set(
+                worker_status="running",
+                health_status="healthy" if reason == "none" else "degraded",
+                failure_reason=reason,
+                error_count=0,
+            )
+            await self._clock.sleep(_LOOK_EVERY_S)
 
     async def _wait_after(self, failure: SourceFailure, *, healthy_s: float) -> None:
         delay_s = self._backoff.failed(failure.reason, healthy_s=healthy_s)

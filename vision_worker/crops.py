@@ -1,10 +1,11 @@
-"""Cuts the face of a shot out of its frame, with some surroundings, as a small JPEG."""
+"""Cuts the face of a shot out of its picture: aligned for the models, and as a JPEG for people."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from face_engine.pictures import encode_jpeg
+from vision_worker.decode.picture import Picture
 
 MAX_BYTES = 96 * 1024
 _CONTEXT = 0.45  # of the box's sides, added on each side
@@ -12,25 +13,24 @@ _LONGEST_SIDE = 320
 _QUALITIES = (88, 75, 60, 40)
 
 
-def crop_face(image: NDArray[np.uint8], box: NDArray[np.float32]) -> bytes:
+def crop_face(picture: Picture, box: NDArray[np.float32]) -> bytes:
     """Return the surroundings of a face as JPEG, at most 320 pixels a side and 96 KiB.
 
     Args:
-        image: (h, w, 3) uint8 RGB.
-        box: (4,) xyxy in pixels; may reach beyond the picture.
+        picture: where the face is.
+        box: (4,) xyxy in pixels of the picture; may reach beyond it.
     """
-    height, width = image.shape[:2]
+    width, height = picture.size
     x1, y1, x2, y2 = (float(value) for value in box)
     pad_x, pad_y = (x2 - x1) * _CONTEXT, (y2 - y1) * _CONTEXT
     left, top = int(np.clip(x1 - pad_x, 0, width - 1)), int(np.clip(y1 - pad_y, 0, height - 1))
     right = int(np.clip(np.ceil(x2 + pad_x), left + 1, width))
     bottom = int(np.clip(np.ceil(y2 + pad_y), top + 1, height))
-    part = image[top:bottom, left:right]
+    part = picture.region(left, top, right, bottom)
     scale = _LONGEST_SIDE / max(part.shape[:2])
     if scale < 1:
         size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
-    part = np.ascontiguousarray(part)
     jpeg = b""
     for quality in _QUALITIES:
         jpeg = encode_jpeg(part, quality)
@@ -40,15 +40,15 @@ def crop_face(image: NDArray[np.uint8], box: NDArray[np.float32]) -> bytes:
 
 
 def as_fractions(
-    box: NDArray[np.float32], image_shape: tuple[int, ...]
+    box: NDArray[np.float32], picture_size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
     """Return x, y, width, height as fractions of the picture, cut at its rim.
 
     Args:
         box: (4,) xyxy in pixels.
-        image_shape: height and width first.
+        picture_size: width and height in pixels.
     """
-    height, width = image_shape[:2]
+    width, height = picture_size
     x1, x2 = (float(np.clip(value / width, 0.0, 1.0)) for value in (box[0], box[2]))
     y1, y2 = (float(np.clip(value / height, 0.0, 1.0)) for value in (box[1], box[3]))
     return x1, y1, x2 - x1, y2 - y1

@@ -1,8 +1,9 @@
 """The one thread of the process in which models run, shared by all its cameras.
 
 ONNX Runtime sessions that run side by side fight for the same cores, so frames and chips queue up
-here instead; asyncio awaits the results. What a frame needs is done in one trip. `pipeline.py`
-calls it.
+here instead; asyncio awaits the results. Every frame is looked at, on its small image. What costs
+more happens for few faces and at the camera's own resolution: `study` cuts chips and assesses them,
+`take` embeds the chosen and makes their crops. `pipeline.py` calls it.
 """
 
 import asyncio
@@ -17,10 +18,16 @@ from numpy.typing import NDArray
 
 from face_engine.engine import FaceEngine
 from face_engine.packs import ModelPack
-from face_engine.values import Detections, Quality
+from face_engine.values import Detections, Quality, Verdict
+from vision_worker.crops import crop_face
+from vision_worker.decode.frame import Frame
+from vision_worker.decode.picture import Picture
 from vision_worker.tracking.shot_cut import thumbnail
 
 T = TypeVar("T")
+
+MEASURED_AT = 1280
+"""Longest side of the picture in which the lowest face is measured; smaller ones count as is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,20 +35,48 @@ class Look:
     """What is in one frame.
 
     Attributes:
-        detections: the n faces.
-        chips: (n, s, s, 3) uint8 RGB; the aligned faces.
-        qualities: one a face.
+        detections: the n faces, in pixels of the frame's picture.
+        outlines: the best score and verdict that each can still get.
         thumb: (36, 64) uint8; the frame, small and grey.
         detect_s: seconds spent on detection.
-        assess_s: seconds spent on alignment and quality.
     """
 
     detections: Detections
-    chips: NDArray[np.uint8]
-    qualities: Sequence[Quality]
+    outlines: Sequence[tuple[float, Verdict]]
     thumb: NDArray[np.uint8]
     detect_s: float
-    assess_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """Some faces of a frame in detail.
+
+    Attributes:
+        chips: (n, s, s, 3) uint8 RGB; the aligned faces.
+        qualities: one a face.
+        seconds: time spent.
+    """
+
+    chips: NDArray[np.uint8]
+    qualities: Sequence[Quality]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shots:
+    """Some faces of a frame as they are kept.
+
+    Attributes:
+        embeddings: (n, d) float32 of unit length.
+        crops: one JPEG a face.
+        embed_s: seconds spent on embedding.
+        crop_s: seconds spent on crops.
+    """
+
+    embeddings: NDArray[np.float32]
+    crops: Sequence[bytes]
+    embed_s: float
+    crop_s: float
 
 
 class InferenceThread:
@@ -56,13 +91,29 @@ class InferenceThread:
         """Return the pack that the models belong to."""
         return self._engine.pack
 
-    async def look(self, image: NDArray[np.uint8], *, min_face_px: int) -> Look:
-        """Find and assess the faces of a frame, (h, w, 3) uint8 RGB."""
-        return await self.run(lambda: self._look(image, min_face_px))
+    def working_side(self, *, min_face_px: int) -> int:
+        """Return the longest side of the images that `look` wants."""
+        return self._engine.working_side(MEASURED_AT, min_face_px=min_face_px)
 
-    async def embed(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed (n, s, s, 3) chips as (n, d) float32 of unit length."""
-        return await self.run(lambda: self._engine.embed(chips))
+    async def look(self, frame: Frame, *, min_face_px: int) -> Look:
+        """Find the faces of a frame.
+
+        Args:
+            frame: its image is searched.
+            min_face_px: lower faces are left out, in pixels of the frame's picture, scaled down to
+                `MEASURED_AT` where it is larger.
+        """
+        return await self.run(lambda: self._look(frame, min_face_px))
+
+    async def study(self, picture: Picture, faces: Detections) -> Study:
+        """Cut and assess some faces of a picture."""
+        return await self.run(lambda: self._study(picture, faces))
+
+    async def take(
+        self, picture: Picture, boxes: NDArray[np.float32], chips: NDArray[np.uint8]
+    ) -> Shots:
+        """Embed (n, s, s, 3) chips and crop the faces, (n, 4) boxes, from their picture."""
+        return await self.run(lambda: self._take(picture, boxes, chips))
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do any other short work beside the models, such as an encoding."""
@@ -72,18 +123,51 @@ class InferenceThread:
         """Let go of the thread once it has done what was asked of it."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _look(self, image: NDArray[np.uint8], min_face_px: int) -> Look:
+    def _look(self, frame: Frame, min_face_px: int) -> Look:
         began = time.perf_counter()
-        found = self._engine.detect(image, min_face_px=min_face_px)
+        size = frame.picture.size
+        smallest = min_face_px * max(frame.image.shape) / min(max(size), MEASURED_AT)
+        found = _enlarged(self._engine.detect(frame.image, min_face_px=smallest), frame.scale)
         detected = time.perf_counter()
-        chips = self._engine.align(image, found.points)
-        qualities = self._engine.assess(image, found, chips=chips)
-        thumb = thumbnail(image)
         return Look(
             detections=found,
-            chips=chips,
-            qualities=qualities,
-            thumb=thumb,
+            outlines=self._engine.assess_outlines(found, size),
+            thumb=thumbnail(frame.image),
             detect_s=detected - began,
-            assess_s=time.perf_counter() - detected,
         )
+
+    def _study(self, picture: Picture, faces: Detections) -> Study:
+        began = time.perf_counter()
+        chips = np.concatenate([self._chip(picture, points) for points in faces.points])
+        qualities = self._engine.assess(faces, chips, picture.size)
+        return Study(chips=chips, qualities=qualities, seconds=time.perf_counter() - began)
+
+    def _chip(self, picture: Picture, points: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the (1, s, s, 3) chip of a face, from the part of the picture that it covers."""
+        x1, y1, x2, y2 = self._engine.footprint(points)
+        width, height = picture.size
+        x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
+        part = picture.region(x1, y1, x2, y2)
+        return self._engine.align(part, points[None] - np.array([x1, y1], np.float32))
+
+    def _take(
+        self, picture: Picture, boxes: NDArray[np.float32], chips: NDArray[np.uint8]
+    ) -> Shots:
+        began = time.perf_counter()
+        embeddings = self._engine.embed(chips)
+        embedded = time.perf_counter()
+        crops = [crop_face(picture, box) for box in boxes]
+        return Shots(
+            embeddings=embeddings,
+            crops=crops,
+            embed_s=embedded - began,
+            crop_s=time.perf_counter() - embedded,
+        )
+
+
+def _enlarged(found: Detections, scale: tuple[float, float]) -> Detections:
+    """Return the faces of a frame's image in pixels of its picture."""
+    factor = np.array(scale, np.float32)
+    return Detections(
+        boxes=found.boxes * np.tile(factor, 2), points=found.points * factor, scores=found.scores
+    )

@@ -10,12 +10,12 @@ through `report`, as often as their state changes.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 from service_runtime.backoff import Backoff
 from service_runtime.clock import Clock
 from vision_worker.best_shot import BestShots, Shot, ShotRules
-from vision_worker.crops import as_fractions, crop_face
+from vision_worker.crops import as_fractions
 from vision_worker.decision import Candidate
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
-from vision_worker.inference import InferenceThread, Look
+from vision_worker.inference import InferenceThread, Look, Study
+from vision_worker.occupancy.counting import OccupancyCounter, OccupancyRules, OccupancySample
+from vision_worker.occupancy.people import SeenFace
 from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
 from vision_worker.sources.opening import Source
 from vision_worker.stats import PipelineStats, StageTiming
@@ -62,10 +64,12 @@ class PipelineSettings:
 
     Attributes:
         frames_waiting: frames that may wait for the models; newer ones push out older ones.
-        min_face_px: lower faces are left out, in pixels of the working size.
+        min_face_px: lower faces are left out, in pixels of the camera's picture, scaled down to a
+            longest side of 1280 where it is larger.
         questions: shots that may wait for the index.
         batch: shots of one question.
         farewell_s: how long the end waits for outstanding answers.
+        zone_config: what the operator drew.
     """
 
     decode: DecodeSettings = field(default_factory=DecodeSettings)
@@ -74,6 +78,8 @@ class PipelineSettings:
     tracking: TrackingRules = field(default_factory=TrackingRules)
     shots: ShotRules = field(default_factory=ShotRules)
     reports: ReportRules = field(default_factory=ReportRules)
+    occupancy: OccupancyRules = field(default_factory=OccupancyRules)
+    zone_config: Mapping[str, Any] = field(default_factory=dict)
     questions: int = 512
     batch: int = 32
     farewell_s: float = 3.0
@@ -120,6 +126,7 @@ class CameraPipeline:
         identity: IdentityPort,
         report: Callable[[SightingDraft], None],
         clock: Clock,
+        count: Callable[[Sequence[OccupancySample]], None] = lambda _samples: None,
         settings: PipelineSettings | None = None,
         thread_clock: ThreadClock | None = None,
         backoff: Backoff | None = None,
@@ -128,11 +135,13 @@ class CameraPipeline:
         self._inference = inference
         self._identity = identity
         self._report = report
+        self._count = count
         self._clock = clock
         self._settings = settings or PipelineSettings()
         self._thread_clock = thread_clock or SystemThreadClock()
         self._backoff = backoff or Backoff(initial_s=0.25, cap_s=5.0)
         self._tracker = FaceTracker(self._settings.tracking)
+        self._people = OccupancyCounter(self._settings.zone_config, self._settings.occupancy)
         self._tracks: dict[int, TrackSighting] = {}
         self._questions: deque[tuple[TrackSighting, ShotRecord]] = deque()
         self._asked = asyncio.Event()
@@ -174,10 +183,13 @@ class CameraPipeline:
             SourceFailure: the source failed. `watch` may be called again.
         """
         frames = NewestFrames(asyncio.get_running_loop(), capacity=self._settings.frames_waiting)
-        reader = FrameReader(source, frames, self._settings.decode, self._thread_clock)
+        side = self._inference.working_side(min_face_px=self._settings.min_face_px)
+        decoding = replace(self._settings.decode, longest_side=side)
+        reader = FrameReader(source, frames, decoding, self._thread_clock)
         self._reader = reader
         self._media_offset_s = self._media_s + 1.0  # this stream's time goes on after the last one
         self._thumb = None
+        self._people.restart()
         reader.start()
         try:
             async for frame in frames:
@@ -201,6 +213,8 @@ class CameraPipeline:
             live.add_decoding(self._reader.counts)
         return PipelineStats(
             fps=self._fps(),
+            sample_fps=0.0 if self._reader is None else self._reader.sample_fps,
+            overloaded=self._reader is not None and self._reader.overloaded,
             frames_decoded=live.decoded,
             frames_sampled=live.sampled,
             frames_dropped=live.dropped,
@@ -228,30 +242,52 @@ class CameraPipeline:
             self._identifying.result()  # it never ends by itself: raise what ended it
         self._recent.append(self._clock.monotonic())
         self.seeing.set()
-        look = await self._inference.look(frame.image, min_face_px=self._settings.min_face_px)
+        look = await self._inference.look(frame, min_face_px=self._settings.min_face_px)
         self._counters.faces += len(look.detections)
         self._counters.spent("detect", look.detect_s)
-        self._counters.spent("assess", look.assess_s)
         began = time.perf_counter()
         self._media_s = self._media_offset_s + frame.media_s
         if frame.cut or (self._thumb is not None and is_cut(self._thumb, look.thumb)):
             self._end_all()
+            self._people.restart()
         self._thumb = look.thumb
         found = look.detections
         update = self._tracker.update(self._media_s, found.boxes, found.scores)
-        taken = self._gather(frame, look, update)
+        self._count_people(frame, look, update)
+        views = self._gather(frame, look, update)
         self._counters.spent("track", time.perf_counter() - began)
-        if taken:
-            await self._embed(frame, look, taken)
+        if views:
+            await self._study(frame, look, views)
         self._close(update)
         for track in list(self._tracks.values()):
             self._report_if_due(track)
 
+    def _count_people(self, frame: Frame, look: Look, update: TrackUpdate) -> None:
+        width, height = frame.picture.size
+        seen: list[SeenFace] = []
+        for face in update.faces:
+            if face.state == "confirmed":
+                box = look.detections.boxes[face.detection]
+                x, y, across, down = as_fractions(box, (width, height))
+                seen.append(
+                    SeenFace(
+                        track_id=face.track_id,
+                        centre=(x + across / 2, y + down / 2),
+                        height=down,
+                        score=float(look.detections.scores[face.detection]),
+                    )
+                )
+        samples = self._people.see(
+            at=frame.captured_at, media_s=self._media_s, faces=seen, aspect=width / height
+        )
+        if samples:
+            self._count(samples)
+
     def _gather(
         self, frame: Frame, look: Look, update: TrackUpdate
-    ) -> list[tuple[TrackSighting, Shot, int]]:
-        """Note who was seen; return the views worth an embedding, with their detections."""
-        taken: list[tuple[TrackSighting, Shot, int]] = []
+    ) -> list[tuple[TrackSighting, int]]:
+        """Note who was seen; return the views that may be worth an embedding, as detections."""
+        views: list[tuple[TrackSighting, int]] = []
         for face in update.faces:
             track = self._tracks.get(face.track_id)
             if track is None:
@@ -261,16 +297,12 @@ class CameraPipeline:
             track.seen(at=frame.captured_at, media_s=self._media_s, confirmed=confirmed)
             if not confirmed:
                 continue
-            quality = look.qualities[face.detection]
-            track.shots, shot = track.shots.offer(
-                at_s=self._media_s,
-                quality=quality.score,
-                verdict=quality.verdict,
-                rules=self._settings.shots,
-            )
-            if shot is not None:
-                taken.append((track, shot, face.detection))
-        return taken
+            score, verdict = look.outlines[face.detection]
+            if track.shots.wanted(
+                at_s=self._media_s, quality=score, verdict=verdict, rules=self._settings.shots
+            ):
+                views.append((track, face.detection))
+        return views
 
     def _new_track(self, track_id: int, frame: Frame) -> TrackSighting:
         return TrackSighting(
@@ -286,27 +318,46 @@ class CameraPipeline:
             shots=BestShots(started_s=self._media_s),
         )
 
-    async def _embed(
-        self, frame: Frame, look: Look, taken: list[tuple[TrackSighting, Shot, int]]
+    async def _study(
+        self, frame: Frame, look: Look, views: Sequence[tuple[TrackSighting, int]]
     ) -> None:
-        rows = [detection for *_, detection in taken]
-        began = time.perf_counter()
-        embeddings = await self._inference.embed(look.chips[rows])
+        """Assess views and keep those that are taken."""
+        faces = look.detections.select([detection for _, detection in views])
+        study = await self._inference.study(frame.picture, faces)
+        self._counters.spent("assess", study.seconds, len(views))
+        taken: list[tuple[TrackSighting, Shot, int]] = []
+        for row, ((track, _), quality) in enumerate(zip(views, study.qualities, strict=True)):
+            track.shots, shot = track.shots.offer(
+                at_s=self._media_s,
+                quality=quality.score,
+                verdict=quality.verdict,
+                rules=self._settings.shots,
+            )
+            if shot is not None:
+                taken.append((track, shot, row))
+        if taken:
+            await self._keep(frame, faces.boxes, study, taken)
+
+    async def _keep(
+        self,
+        frame: Frame,
+        boxes: NDArray[np.float32],
+        study: Study,
+        taken: Sequence[tuple[TrackSighting, Shot, int]],
+    ) -> None:
+        """Embed shots and ask who they show."""
+        rows = [row for *_, row in taken]
+        shots = await self._inference.take(frame.picture, boxes[rows], study.chips[rows])
         self._counters.embeddings += len(rows)
-        self._counters.spent("embed", time.perf_counter() - began, len(rows))
-        boxes = look.detections.boxes
-        began = time.perf_counter()
-        crops = await self._inference.run(
-            lambda: [crop_face(frame.image, boxes[detection]) for detection in rows]
-        )
-        self._counters.spent("crop", time.perf_counter() - began, len(rows))
-        for at, (track, shot, detection) in enumerate(taken):
+        self._counters.spent("embed", shots.embed_s, len(rows))
+        self._counters.spent("crop", shots.crop_s, len(rows))
+        for at, (track, shot, row) in enumerate(taken):
             record = ShotRecord(
                 key=shot.key,
-                quality=look.qualities[detection],
-                box=as_fractions(boxes[detection], frame.image.shape),
-                embedding=embeddings[at],
-                crop=crops[at],
+                quality=study.qualities[row],
+                box=as_fractions(boxes[row], frame.picture.size),
+                embedding=shots.embeddings[at],
+                crop=shots.crops[at],
                 captured_at=frame.captured_at,
             )
             track.ask(record)

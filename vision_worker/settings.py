@@ -20,6 +20,11 @@ class WorkerSettings(TransportSettings):
         media_root: the folder that `file://` cameras are below.
         pack: model pack of the site.
         reflection: offer reflection to valid tokens.
+        camera_networks: the only networks that cameras may be in, as ``10.0.7.0/24,fd00:1::/64``;
+            empty for every network but loopback and link-local ones.
+        camera_ca_file: authorities that rtsps and https trust in place of the machine's, as PEM.
+        allow_hls: let a camera of http and https answer with a playlist.
+        allow_devices: let a camera be a device of this machine.
     """
 
     camera_id: str
@@ -31,3 +36,7 @@ class WorkerSettings(TransportSettings):
     media_root: Path
     pack: str = "builtin"
     reflection: bool = False
+    camera_networks: str = ""
+    camera_ca_file: Path | None = None
+    allow_hls: bool = False
+    allow_devices: bool = False

@@ -15,8 +15,9 @@ from control_plane.alerts.model import (
     SEEN_KINDS,
     WORKER_ERROR,
 )
-from control_plane.alerts.zones import Point, centre_of
+from control_plane.alerts.zones import centre_of
 from control_plane.events.types import OCCUPANCY_CHANGED
+from service_runtime.polygons import Point
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SEEN_TYPES: Final = frozenset({"sighting.created", "sighting.updated"})

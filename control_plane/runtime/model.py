@@ -34,6 +34,7 @@ FAILURES: Final = {
     "image_pull": "The worker's image cannot be pulled; check its name and the registry.",
     "unschedulable": "No node has room for the worker; add one or free some.",
     "model_unavailable": "The model pack is not available; prepare it or choose another.",
+    "overloaded": "The machine is too slow for this rate and looks at fewer frames a second.",
     "accelerator_unavailable": "The accelerator asked for is not there; the CPU does the work.",
     "none": "",
 }

@@ -40,7 +40,11 @@ class MtcnnDetector:
         self._rnet = sessions["mtcnn_rnet.onnx"]
         self._onet = sessions["mtcnn_onet.onnx"]
 
-    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: int) -> Detections:
+    def working_side(self, longest_side: int, *, min_face_px: float) -> int:  # noqa: ARG002
+        """Return the side unchanged: the last network looks at faces in 48 pixels of their own."""
+        return longest_side
+
+    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: float) -> Detections:
         """Find the faces of (h, w, 3) uint8 that are at least about `min_face_px` high."""
         boxes = self._propose(image_rgb, min_face_px)
         if not len(boxes):
@@ -50,7 +54,7 @@ class MtcnnDetector:
             return Detections.empty()
         return self._finish(image_rgb, _squared(boxes))
 
-    def _propose(self, image: NDArray[np.uint8], min_face_px: int) -> NDArray[np.float32]:
+    def _propose(self, image: NDArray[np.uint8], min_face_px: float) -> NDArray[np.float32]:
         found = [self._propose_level(image, scale) for scale in _scales(image, min_face_px)]
         if not found:
             return np.zeros((0, 4), np.float32)
@@ -101,7 +105,7 @@ class MtcnnDetector:
         )
 
 
-def _scales(image: NDArray[np.uint8], min_face_px: int) -> list[float]:
+def _scales(image: NDArray[np.uint8], min_face_px: float) -> list[float]:
     """Return the pyramid's scales, largest first; the same for every picture of one size."""
     height, width = image.shape[:2]
     scale = min(_WINDOW / min_face_px, float(np.sqrt(_MAX_LEVEL_PIXELS / (height * width))))

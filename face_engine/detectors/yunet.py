@@ -25,6 +25,7 @@ _ACCEPT = 0.8
 _OVERLAP = 0.3
 _MAX_CANDIDATES = 2000
 
+_SIDES = (640, 800, 960, 1120, 1280, 1600)
 _USUAL_SIDE, _LARGEST_SIDE, _OVERVIEW_SIDE = 640, 1600, 320
 _COMFORTABLE_FACE = 16
 """A face of this many pixels is found surely; a picture is not searched any larger than needed."""
@@ -36,7 +37,12 @@ class YuNetDetector:
     def __init__(self, sessions: Mapping[str, Session]) -> None:
         self._session = sessions["yunet.onnx"]
 
-    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: int) -> Detections:
+    def working_side(self, longest_side: int, *, min_face_px: float) -> int:
+        """Return the least side at which the smallest wanted face is found surely."""
+        wanted = longest_side * _COMFORTABLE_FACE / min_face_px
+        return min(longest_side, next((s for s in _SIDES if s >= wanted), _LARGEST_SIDE))
+
+    def detect(self, image_rgb: NDArray[np.uint8], *, min_face_px: float) -> Detections:
         """Find the faces of (h, w, 3) uint8 that are at least about `min_face_px` high."""
         longest = max(image_rgb.shape[:2])
         wanted = longest * _COMFORTABLE_FACE / min_face_px

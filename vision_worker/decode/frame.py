@@ -6,27 +6,35 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_worker.decode.picture import Picture
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
     """A sampled frame.
 
     Attributes:
-        image: (h, w, 3) uint8 RGB, contiguous, at the working size.
+        image: (h, w, 3) uint8 RGB, contiguous, small: what the detector sees.
+        picture: the decoded picture in full; it is let go of with the frame.
         captured_at: wall-clock time in UTC at which the frame was due.
         media_s: seconds on the stream's own time line; grows from frame to frame.
         index: counts the sampled frames of this source from 0.
-        original_size: width and height of the stream in pixels.
         cut: nothing says that this frame follows the one before: a recording begins again, or the
             size of the picture changed.
     """
 
     image: NDArray[np.uint8]
+    picture: Picture
     captured_at: datetime
     media_s: float
     index: int
-    original_size: tuple[int, int]
     cut: bool
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Return how many pixels of the picture one of the image is, across and down."""
+        width, height = self.picture.size
+        return width / self.image.shape[1], height / self.image.shape[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,15 +10,16 @@ import time
 from dataclasses import dataclass
 
 import av
-import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from vision_worker.decode.frame import DecodeCounts, Frame
+from vision_worker.decode.lateness import Lateness
 from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.picture import AvPicture
+from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
 from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
@@ -30,6 +31,7 @@ _USUAL_FRAME_S = 1 / 25
 _NO_PICTURE_S = 10.0
 _DAMAGED_IN_A_ROW = 200
 _LARGEST_LAG_S = 2.0
+_INTERPOLATION = "AREA"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class DecodeSettings:
 
     Attributes:
         sample_fps: sampled frames a second of the stream's time.
-        longest_side: the working size; larger pictures are scaled down to it.
+        longest_side: of what the detector sees; larger pictures are scaled down to it.
     """
 
     sample_fps: float = 5.0
@@ -62,6 +64,8 @@ class FrameReader:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
         self._sampler = TimeSampler(settings.sample_fps)
+        self._rate = SampleRate(settings.sample_fps)
+        self._lateness = Lateness()
         self._reformatter = VideoReformatter()
         self._decoded = self._sampled = self._damaged = 0
         self._decode_s = self._convert_s = 0.0
@@ -95,6 +99,16 @@ class FrameReader:
             decode_s=self._decode_s,
             convert_s=self._convert_s,
         )
+
+    @property
+    def sample_fps(self) -> float:
+        """Return the rate of sampling in force, in frames a second."""
+        return self._rate.fps
+
+    @property
+    def overloaded(self) -> bool:
+        """Return whether less is looked at than was asked for, because the machine is too slow."""
+        return self._rate.reduced or self._lateness.behind
 
     def _run(self) -> None:
         try:
@@ -200,21 +214,34 @@ class FrameReader:
         now_s = self._last_picture_s = self._clock.monotonic()
         media_s = timeline.advance(frame.time if opened.stamped else now_s)
         _set_skip(stream, skip.decoded(media_s))
+        if self._source.live and opened.stamped and not opened.paced:
+            if timeline.guessed:
+                self._lateness.restart()
+            behind = self._lateness.picture(now_s=now_s, media_s=media_s)
+            _set_skip(stream, skip.catch_up(behind=behind))
         if not self._sampler.wants(media_s) or (opened.paced and self._wait_until(media_s)):
             return
         size = (frame.width, frame.height)
         cut = self._cut or self._size not in (None, size)
         self._size, self._cut = size, False
+        picture = AvPicture(frame)
+        began = time.perf_counter()
+        image = picture.scaled_by(self._reformatter, self._settings.longest_side, _INTERPOLATION)
+        self._convert_s += time.perf_counter() - began
         sampled = Frame(
-            image=self._convert(frame),
+            image=image,
+            picture=picture,
             captured_at=self._clock.now(),
             media_s=media_s,
             index=self._sampled,
-            original_size=size,
             cut=cut,
         )
         self._sampled += 1
         self._frames.put(sampled)
+        before = self._rate.fps
+        if self._rate.sampled(self._clock.monotonic(), lost=self._frames.dropped) != before:
+            self._sampler.pace(self._rate.fps)
+            skip.pace(self._sampler.period_s)
 
     def _wait_until(self, media_s: float) -> bool:
         """Wait until a frame is due; return whether the reader was stopped meanwhile."""
@@ -227,22 +254,6 @@ class FrameReader:
         stopped = ahead_s > 0 and self._clock.wait(self._stop, ahead_s)
         self._last_picture_s = self._clock.monotonic()
         return stopped
-
-    def _convert(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Scale to the working size and convert to RGB in one step."""
-        began = time.perf_counter()
-        scale = min(1.0, self._settings.longest_side / max(frame.width, frame.height))
-        scaled = self._reformatter.reformat(
-            frame,
-            width=max(2, round(frame.width * scale)),
-            height=max(2, round(frame.height * scale)),
-            format="rgb24",
-            interpolation="AREA",
-            threads=1,
-        )
-        image = np.ascontiguousarray(scaled.to_ndarray(), dtype=np.uint8)
-        self._convert_s += time.perf_counter() - began
-        return image
 
     def _require_pictures(self) -> None:
         patience_s = max(_NO_PICTURE_S, 3 * self._sampler.period_s)

@@ -14,6 +14,7 @@ SkipMode = Literal["DEFAULT", "NONREF", "NONKEY"]
 _SLACK_S = 1e-3  # timestamps are rounded to the stream's ticks
 _SHORTEST_STEP_S = 1e-4
 _LONGEST_STEP_S = 10.0
+_LONGEST_LEAP_S = 4.0
 _KEY_INTERVALS = 4  # how many must agree before all other frames are skipped
 
 
@@ -23,6 +24,10 @@ class TimeSampler:
     def __init__(self, fps: float) -> None:
         self.period_s = 1.0 / fps
         self._due_s: float | None = None
+
+    def pace(self, fps: float) -> None:
+        """Take frames at another rate from the next one on."""
+        self.period_s = 1.0 / fps
 
     def wants(self, media_s: float) -> bool:
         """Say whether to take the frame of this time; times must not run backwards."""
@@ -41,18 +46,20 @@ class MediaTimeline:
         self._frame_s = frame_s
         self._stamp_s: float | None = None
         self._begun = False
+        self.guessed = False
         self.now_s = 0.0
 
     def advance(self, stamp_s: float | None) -> float:
         """Return the time of the next frame from its timestamp in seconds, if it has one.
 
-        A missing, repeated or absurd timestamp counts as one frame later.
+        A missing, repeated or absurd timestamp counts as one frame later, and `guessed` says so.
         """
         step = self._frame_s
+        self.guessed = self._begun
         if stamp_s is not None and self._stamp_s is not None:
             given = stamp_s - self._stamp_s
             if _SHORTEST_STEP_S <= given <= _LONGEST_STEP_S:
-                step = given
+                step, self.guessed = given, False
         self._stamp_s = stamp_s if stamp_s is not None else self._stamp_s
         self.now_s += step if self._begun else 0.0
         self._begun = True
@@ -69,6 +76,7 @@ class SkipPolicy:
     def __init__(self, *, sample_period_s: float, frame_s: float | None) -> None:
         self._period_s = sample_period_s
         self._dense = frame_s is not None and 2 * frame_s <= sample_period_s
+        self._behind = False
         self._key_s: float | None = None
         self._intervals: list[float] = []
         self._decoded_s: float | None = None
@@ -87,10 +95,12 @@ class SkipPolicy:
             self._intervals = [*self._intervals, interval][-_KEY_INTERVALS:]
         self._key_s = stamp_s
         enough = len(self._intervals) == _KEY_INTERVALS
-        if enough and all(0 < one <= self._period_s + _SLACK_S for one in self._intervals):
+        suffice = enough and all(0 < one <= self._period_s + _SLACK_S for one in self._intervals)
+        if suffice or self._behind:
             self.mode = "NONKEY"
         elif self.mode == "NONKEY":
             self.mode = "NONREF" if self._dense else "DEFAULT"
+            self._decoded_s = None  # the gaps so far were made here
         return self.mode
 
     def decoded(self, media_s: float) -> SkipMode:
@@ -100,6 +110,21 @@ class SkipPolicy:
         if self.mode == "NONREF" and gap is not None and gap > self._period_s + _SLACK_S:
             self._dense = False
             self.mode = "DEFAULT"
+        return self.mode
+
+    def pace(self, sample_period_s: float) -> None:
+        """Sample at another period from here on."""
+        self._period_s = sample_period_s
+
+    def catch_up(self, *, behind: bool) -> SkipMode:
+        """Return what to skip while the stream is behind, or is so no longer.
+
+        Key frames alone, from here on and until one finds the stream in time; where they are far
+        apart too little would be left to look at, and nothing changes.
+        """
+        self._behind = behind and bool(self._intervals) and self._intervals[-1] <= _LONGEST_LEAP_S
+        if self._behind:
+            self.mode = "NONKEY"
         return self.mode
 
     def restart(self) -> None:

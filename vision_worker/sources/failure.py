@@ -17,6 +17,8 @@ FailureReason = Literal[
     "forbidden_address",
     "not_found",
     "not_a_stream",
+    "redirected",
+    "tls",
     "unsupported_codec",
     "no_key_frame",
     "stalled",
@@ -27,11 +29,16 @@ FailureReason = Literal[
 """Those of the API's `failure_reason` that a source can have."""
 
 _SENTENCES: dict[FailureReason, str] = {
+    "dns": "The name of the camera cannot be resolved; check the host of the address.",
     "refused": "Nothing listens at the camera's address and port; check both.",
     "unreachable": "The camera's address cannot be reached; check the network and the address.",
+    "forbidden_address": "The camera's address is in no network where cameras may be; use another, "
+    "or open the network with DFIP_CAMERA_NETWORKS.",
     "unauthorized": "The camera refused the user name or password; check the credentials.",
     "not_found": "The camera answers but knows no such stream; check the path of the address.",
     "not_a_stream": "What answers at this address is no readable video stream; check the address.",
+    "redirected": "The camera redirects elsewhere, which is not followed; enter its own address.",
+    "tls": "The camera's certificate is not trusted; name its authority in DFIP_CAMERA_CA_FILE.",
     "no_key_frame": "The stream sent no complete picture for too long; check the camera's encoder.",
     "stalled": "The camera stopped sending; it is tried again.",
     "ended": "The camera ended the stream; it is tried again.",

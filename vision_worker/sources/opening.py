@@ -15,10 +15,12 @@ from typing import BinaryIO, Protocol
 import av
 from av.container import InputContainer
 
+from service_runtime.addresses import AddressPolicy
 from service_runtime.secret import Secret
 from vision_worker.sources.address import FileAddress, NetworkAddress, parse_address
 from vision_worker.sources.failure import SourceFailure, failure_at_opening
 from vision_worker.sources.media_root import open_below
+from vision_worker.sources.policy import SourcePolicy
 
 _OPEN_TIMEOUT_S = 5.0
 _READ_TIMEOUT_S = 5.0
@@ -107,6 +109,7 @@ class NetworkSource:
     """A camera on the network."""
 
     address: NetworkAddress
+    addresses: AddressPolicy
 
     @property
     def loops(self) -> bool:
@@ -120,7 +123,7 @@ class NetworkSource:
 
     def open(self) -> OpenedSource:
         """Open it; blocks. Raises `SourceFailure`."""
-        _require_reachable_name(self.address.host, self.address.port)
+        _require_reachable_name(self.address.host, self.address.port, self.addresses)
         rtsp = self.address.scheme in ("rtsp", "rtsps")
         began = time.monotonic()  # measures libav's own timeout; decides nothing else
         try:
@@ -140,17 +143,27 @@ class NetworkSource:
         return OpenedSource(container=container, paced=recording, stamped=stamped)
 
 
-def source_for(connection_string: Secret, *, media_root: Path) -> Source:
-    """Return the source that a connection string names, not yet opened.
+class Sources:
+    """All that a worker opens cameras with; one for the process.
 
-    Raises:
-        SourceFailure: it is no address that a worker opens.
+    Args:
+        policy: what may be opened.
     """
-    match parse_address(connection_string):
-        case FileAddress() as address:
-            return FileSource(address=address, media_root=media_root)
-        case NetworkAddress() as address:
-            return NetworkSource(address=address)
+
+    def __init__(self, policy: SourcePolicy) -> None:
+        self._policy = policy
+
+    def source_for(self, connection_string: Secret) -> Source:
+        """Return the source that a connection string names, not yet opened.
+
+        Raises:
+            SourceFailure: it is no address that a worker opens.
+        """
+        match parse_address(connection_string):
+            case FileAddress() as address:
+                return FileSource(address=address, media_root=self._policy.media_root)
+            case NetworkAddress() as address:
+                return NetworkSource(address=address, addresses=self._policy.addresses)
 
 
 def _rtsp_options() -> dict[str, str]:
@@ -173,7 +186,7 @@ def _http_options(scheme: str) -> dict[str, str]:
     }
 
 
-def _require_reachable_name(host: str, port: int) -> None:
+def _require_reachable_name(host: str, port: int, addresses: AddressPolicy) -> None:
     """Refuse a name that does not resolve, or to where no camera is.
 
     libav reports a name that it cannot resolve as an input/output error like many others.
@@ -181,15 +194,6 @@ def _require_reachable_name(host: str, port: int) -> None:
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise SourceFailure(
-            "dns", "The name of the camera cannot be resolved; check the host of the address."
-        ) from None
-    for *_, place in answers:
-        literal = ipaddress.ip_address(str(place[0]).partition("%")[0])
-        mapped = getattr(literal, "ipv4_mapped", None)
-        literal = mapped or literal
-        if literal.is_link_local or literal.is_multicast or literal.is_unspecified:
-            raise SourceFailure(
-                "forbidden_address",
-                "The camera's address leads to where no camera may be; use the camera's own.",
-            )
+        raise SourceFailure("dns") from None
+    if not addresses.allows_all(ipaddress.ip_address(str(answer[4][0])) for answer in answers):
+        raise SourceFailure("forbidden_address")

@@ -2,11 +2,12 @@
 
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from face_engine.aligner import align_faces, similarity
+from face_engine.aligner import align_faces, footprint, similarity
 from face_engine.packs import resolve_pack
 from tests.support.astronaut import astronaut
 
@@ -81,3 +82,16 @@ def test_a_large_face_gives_the_same_chip_as_a_small_one() -> None:
     plain = align_faces(np.asarray(photo, np.uint8), points[None], ALIGNMENT)
     halved = align_faces(np.asarray(large, np.uint8), points[None] * 4 + 1.5, ALIGNMENT)
     assert np.abs(plain.astype(int) - halved).mean() < 0.7
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 2.2, 4.5])
+def test_the_footprint_is_all_that_a_chip_is_cut_from(scale: float) -> None:
+    photo = np.asarray(cv2.resize(astronaut(), None, fx=4, fy=4), np.uint8)
+    points = moved(TEMPLATE, scale, 20.0, (700.0, 300.0)).astype(np.float32)
+    x1, y1, x2, y2 = footprint(points, ALIGNMENT)
+    x1, y1 = max(x1, 0), max(y1, 0)
+    part = np.ascontiguousarray(photo[y1:y2, x1:x2])
+    offset = np.array([x1, y1], np.float32)
+    whole = align_faces(photo, points[None], ALIGNMENT)
+    cut = align_faces(part, points[None] - offset, ALIGNMENT)
+    assert np.abs(whole.astype(int) - cut).max() <= 1

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from face_engine.engine import FaceEngine
-from face_engine.quality import assess_faces
+from face_engine.quality import assess_faces, assess_outlines
 from face_engine.values import Detections, Quality, QualityReason
 from tests.support.astronaut import astronaut
 
@@ -125,3 +125,21 @@ def test_points_in_one_place_stay_finite(face: tuple[Detections, NDArray[np.uint
 
 def test_no_face_gives_no_quality() -> None:
     assert assess_faces(Detections.empty(), np.zeros((0, 150, 150, 3), np.uint8), (10, 10)) == []
+
+
+@pytest.mark.parametrize("side", [90, 40, 16])
+@pytest.mark.parametrize("sigma", [0.1, 3.0])
+def test_no_face_gets_more_than_its_outline_allows(
+    face: tuple[Detections, NDArray[np.uint8]], side: int, sigma: float
+) -> None:
+    box = (100, 100, 100 + side, 100 + side)
+    found = Detections(
+        boxes=np.array([box], np.float32), points=face[0].points, scores=face[0].scores
+    )
+    ((limit, best),) = assess_outlines(found, (512, 512))
+    quality = assess(face, box=box, change=blurred(sigma))
+    assert quality.score <= limit
+    order = ("poor", "fair", "good")
+    assert order.index(quality.verdict) <= order.index(best)
+    if side == 16:
+        assert best == "poor"

@@ -95,3 +95,45 @@ def test_a_network_that_is_none_is_named() -> None:
     assert parse_networks("") == ()
     with pytest.raises(ValueError, match=r"'10\.0\.0\.1/8' is no network"):
         parse_networks("192.168.0.0/16,10.0.0.1/8")
+
+
+SITE = AddressPolicy(beginning="site")
+NOT_OF_A_SITE = [
+    "127.0.0.1", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "0.0.0.0", "0.1.2.3", "::",
+    "64:ff9b::7f00:1", "64:ff9b:1::1", "2002:7f00:1::", "169.254.1.1", "169.254.169.254",
+    "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fe80::1", "fe80::1%lo",
+    "fd00:ec2::254", "168.63.129.16", "100.100.100.200", "224.0.0.1", "239.255.255.250",
+    "255.255.255.255", "240.0.0.1", "ff02::1", "2001::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NOT_OF_A_SITE)
+def test_a_site_has_neither_this_machine_nor_the_link_nor_metadata(text: str) -> None:
+    assert not SITE.allows(ipaddress.ip_address(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["10.0.0.1", "172.16.0.1", "192.168.1.64", "100.64.0.1", "fd12:3456::1", "1.1.1.1"]
+)
+def test_a_site_has_private_and_public_addresses(text: str) -> None:
+    assert SITE.allows(ipaddress.ip_address(text))
+
+
+@pytest.mark.parametrize(
+    ("networks", "text", "is_open"),
+    [
+        ("192.168.7.0/24", "192.168.7.64", True),
+        ("192.168.7.0/24", "192.168.8.64", False),
+        ("192.168.7.0/24", "1.1.1.1", False),
+        ("192.168.7.0/24", "::ffff:192.168.7.1", True),
+        ("0.0.0.0/0", "127.0.0.1", False),
+        ("127.0.0.1/32", "127.0.0.1", True),
+        ("169.254.0.0/16", "169.254.9.9", True),
+        ("169.254.0.0/16", "169.254.169.254", False),
+    ],
+)
+def test_beginning_with_nothing_leaves_the_named_networks(
+    networks: str, text: str, is_open: bool
+) -> None:
+    policy = AddressPolicy(networks=parse_networks(networks), beginning="nothing")
+    assert policy.allows(ipaddress.ip_address(text)) is is_open

@@ -17,7 +17,10 @@ from face_engine.preparation import PreparedPack
 from service_runtime.clients import MeshChannel, open_channel
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.decode.reader import FrameReader
 from vision_worker.report_spool import ReportSpool
+from vision_worker.sources.opening import Sources
+from vision_worker.sources.policy import SourcePolicy
 
 pytestmark = pytest.mark.usefixtures("builtin_pack")
 
@@ -52,7 +55,7 @@ class Watched:
         self.history: list[CameraState] = []
         self.watch = CameraWatch(
             camera_id="camera",
-            media_root=media_root,
+            sources=Sources(SourcePolicy(media_root=media_root)),
             index=index,
             spool=ReportSpool(),
             clock=self.clock,
@@ -97,6 +100,23 @@ async def test_a_camera_that_delivers_is_running_and_healthy(tmp_path: Path) -> 
         )  # fmt: skip
         assert state.accelerator_used == "cpu"
     assert camera.history[-1].worker_status == "stopping"
+
+
+async def test_a_machine_that_is_too_slow_says_so_and_when_it_keeps_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = True
+    monkeypatch.setattr(FrameReader, "overloaded", property(lambda _: slow))
+    write_clip(tmp_path / "clip.mp4")
+    async with watched(tmp_path) as camera:
+        camera.watch.assign(assignment("file:///clip.mp4"))
+        state = await camera.until(lambda s: s.worker_status == "running")
+        assert (state.health_status, state.failure_reason) == ("degraded", "overloaded")
+        slow = False
+        camera.history.clear()
+        await camera.clock.advance(3)
+        state = await camera.until(lambda s: s.worker_status == "running")
+        assert (state.health_status, state.failure_reason) == ("healthy", "none")
 
 
 async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,16 @@ from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.decision import Candidate
 from vision_worker.inference import InferenceThread
+from vision_worker.occupancy.counting import OccupancyRules, OccupancySample
 from vision_worker.pipeline import CameraPipeline, IdentityUnavailable, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.sources.failure import SourceFailure
-from vision_worker.sources.opening import OpenedSource, Source, source_for
+from vision_worker.sources.opening import OpenedSource, Source, Sources
+from vision_worker.sources.policy import SourcePolicy
 
 EVERY_FRAME = 10_000
+EVERYWHERE = {"name": "everywhere", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+NOWHERE = {"name": "nowhere", "polygon": [[0, 0.99], [0.01, 0.99], [0.01, 1]]}
 
 
 @dataclass(kw_only=True)
@@ -63,6 +68,7 @@ class Camera:
     gallery: Gallery
     clock: VirtualClock
     drafts: list[SightingDraft]
+    samples: list[OccupancySample]
 
     def latest(self) -> dict[str, SightingDraft]:
         """Return the last report of each sighting."""
@@ -92,6 +98,7 @@ async def camera(
     questions: int = 512,
 ) -> AsyncIterator[Camera]:
     drafts: list[SightingDraft] = []
+    samples: list[OccupancySample] = []
     gallery, clock = Gallery(people=people, away=away), VirtualClock()
     inference = InferenceThread(engine)
     pipeline = CameraPipeline(
@@ -99,21 +106,28 @@ async def camera(
         inference=inference,
         identity=gallery,
         report=drafts.append,
+        count=samples.extend,
         clock=clock,
         thread_clock=RushingClock(),
         settings=PipelineSettings(
-            frames_waiting=EVERY_FRAME, questions=questions, farewell_s=0.0 if away else 3.0
+            frames_waiting=EVERY_FRAME,
+            questions=questions,
+            farewell_s=0.0 if away else 3.0,
+            occupancy=OccupancyRules(every_s=1.0),
+            zone_config={"zones": [EVERYWHERE, NOWHERE]},
         ),
     )
     try:
         async with pipeline:
-            yield Camera(pipeline=pipeline, gallery=gallery, clock=clock, drafts=drafts)
+            yield Camera(
+                pipeline=pipeline, gallery=gallery, clock=clock, drafts=drafts, samples=samples
+            )
     finally:
         inference.close()
 
 
 def clip(media: Path, name: str, query: str = "?loop=false") -> Source:
-    return source_for(Secret(f"file:///{name}{query}"), media_root=media)
+    return Sources(SourcePolicy(media_root=media)).source_for(Secret(f"file:///{name}{query}"))
 
 
 async def test_an_enrolled_person_is_one_sighting_with_its_evidence(
@@ -136,6 +150,13 @@ async def test_an_enrolled_person_is_one_sighting_with_its_evidence(
     x, y, width, height = last.best.box
     assert 0 <= x <= x + width <= 1
     assert 0 <= y <= y + height <= 1
+    counted = [(sample.zone, sample.occupancy) for sample in cam.samples]
+    assert ("", 1) in counted
+    assert counted.count(("everywhere", 1)) == counted.count(("", 1))
+    assert {occupancy for zone, occupancy in counted if zone == "nowhere"} == {0}
+    times = [sample.at for sample in cam.samples if not sample.zone]
+    assert len(times) >= 5
+    assert all(0.7 < (b - a).total_seconds() < 2.3 for a, b in pairwise(times))
 
 
 async def test_a_stranger_is_unknown_never_the_nearest_person(

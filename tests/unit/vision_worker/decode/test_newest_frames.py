@@ -7,18 +7,21 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from tests.support.pictures import decoded_picture
 from vision_worker.decode.frame import Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.sources.failure import SourceFailure
 
+_BLACK = np.zeros((2, 2, 3), np.uint8)
+
 
 def frame(index: int, *, cut: bool = False) -> Frame:
     return Frame(
-        image=np.zeros((2, 2, 3), np.uint8),
+        image=_BLACK,
+        picture=decoded_picture(_BLACK),
         captured_at=datetime(2026, 1, 1, tzinfo=UTC),
         media_s=index / 5,
         index=index,
-        original_size=(2, 2),
         cut=cut,
     )
 

@@ -16,7 +16,8 @@ from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.sources.failure import SourceFailure
-from vision_worker.sources.opening import OpenedSource, source_for
+from vision_worker.sources.opening import OpenedSource, Sources
+from vision_worker.sources.policy import SourcePolicy
 
 
 @dataclass(kw_only=True)
@@ -39,7 +40,8 @@ async def read(
     settings: DecodeSettings | None = None,
     at_most: int = 10_000,
 ) -> Outcome:
-    source = source_for(Secret(f"file:///{path.name}{query}"), media_root=path.parent)
+    sources = Sources(SourcePolicy(media_root=path.parent))
+    source = sources.source_for(Secret(f"file:///{path.name}{query}"))
     frames = NewestFrames(asyncio.get_running_loop(), capacity=100_000)
     clock = RushingClock()
     reader = FrameReader(source, frames, settings or DecodeSettings(), clock)
@@ -78,7 +80,7 @@ async def test_frames_come_by_time_with_their_values(clip: Path) -> None:
     first = outcome.frames[0]
     assert first.image.shape == (64, 96, 3)
     assert first.image.flags["C_CONTIGUOUS"]
-    assert first.original_size == (96, 64)
+    assert first.picture.size == (96, 64)
     assert first.captured_at.utcoffset() is not None
 
 
@@ -110,11 +112,12 @@ async def test_only_key_frames_are_decoded_where_they_suffice(folder: Path) -> N
     assert outcome.counts.decoded < 100
 
 
-async def test_a_large_picture_is_scaled_to_the_working_size(folder: Path) -> None:
+async def test_the_detector_sees_a_large_picture_scaled_and_the_whole_stays(folder: Path) -> None:
     wide = write_clip(folder / "wide.mp4", moving_pattern(5, (1920, 1080)))
-    outcome = await read(wide)
-    assert outcome.frames[0].image.shape == (720, 1280, 3)
-    assert outcome.frames[0].original_size == (1920, 1080)
+    outcome = await read(wide, settings=DecodeSettings(longest_side=640))
+    assert outcome.frames[0].image.shape == (360, 640, 3)
+    assert outcome.frames[0].picture.size == (1920, 1080)
+    assert outcome.frames[0].scale == (3.0, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ async def test_a_change_of_resolution_is_marked_as_a_cut(folder: Path) -> None:
     both = folder / "both.ts"
     both.write_bytes(b"".join(part.read_bytes() for part in parts))
     outcome = await read(both)
-    sizes = [frame.original_size for frame in outcome.frames]
+    sizes = [frame.picture.size for frame in outcome.frames]
     assert {(96, 64), (128, 96)} == set(sizes)
     assert [at for at, frame in enumerate(outcome.frames) if frame.cut] == [sizes.index((128, 96))]
 
@@ -240,3 +243,16 @@ async def test_an_unexpected_error_tells_nothing_of_its_text() -> None:
 async def test_stopping_ends_a_paced_wait_at_once(clip: Path) -> None:
     outcome = await read(clip, query="", at_most=3)
     assert len(outcome.frames) == 3
+
+
+async def test_frames_that_nobody_gets_to_are_sampled_ever_less(folder: Path) -> None:
+    path = write_clip(folder / "long.mp4", moving_pattern(1000))
+    sources = Sources(SourcePolicy(media_root=folder))
+    source = sources.source_for(Secret(f"file:///{path.name}?loop=false"))
+    frames = NewestFrames(asyncio.get_running_loop(), capacity=2)
+    reader = FrameReader(source, frames, DecodeSettings(sample_fps=10), RushingClock())
+    reader.start()
+    assert await asyncio.to_thread(reader.join, 10)
+    assert reader.counts.sampled < 0.4 * 400  # of 40 s
+    assert reader.overloaded
+    assert reader.sample_fps == pytest.approx(1.0)

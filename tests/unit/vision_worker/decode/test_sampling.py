@@ -76,3 +76,31 @@ def test_unreferenced_frames_are_needed_where_the_rest_is_sparse() -> None:
 def test_a_stream_slower_than_twice_the_rate_is_decoded_whole() -> None:
     assert SkipPolicy(sample_period_s=0.2, frame_s=0.125).mode == "DEFAULT"
     assert SkipPolicy(sample_period_s=0.2, frame_s=None).mode == "DEFAULT"
+
+
+def test_a_stream_that_is_behind_gets_key_frames_alone_until_one_is_in_time() -> None:
+    policy = SkipPolicy(sample_period_s=0.2, frame_s=0.04)
+    run_policy(policy, [0, 1, 2])
+    assert policy.catch_up(behind=True) == "NONKEY"
+    assert policy.packet(key=True, stamp_s=3.0) == "NONKEY"
+    assert policy.decoded(3.0) == "NONKEY"
+    assert policy.catch_up(behind=False) == "NONKEY"  # up to the next key frame
+    assert policy.packet(key=True, stamp_s=4.0) == "NONREF"
+    assert policy.decoded(4.0) == "NONREF"
+    assert policy.decoded(4.04) == "NONREF"
+
+
+def test_key_frames_that_are_far_apart_are_not_left_alone() -> None:
+    policy = SkipPolicy(sample_period_s=0.2, frame_s=0.04)
+    assert policy.catch_up(behind=True) == "NONREF"
+    run_policy(policy, [0, 10])
+    assert policy.catch_up(behind=True) == "NONREF"
+
+
+def test_a_guessed_time_is_said_to_be_one() -> None:
+    timeline = MediaTimeline(0.04)
+    told: list[bool] = []
+    for stamp in (5.0, 5.04, None, 5.12, 5.12, 900.0):
+        timeline.advance(stamp)
+        told.append(timeline.guessed)
+    assert told == [False, False, True, False, True, True]

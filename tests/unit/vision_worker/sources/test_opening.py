@@ -17,7 +17,8 @@ from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.decode.thread_clock import SystemThreadClock
 from vision_worker.sources.failure import SourceFailure
-from vision_worker.sources.opening import OpenedSource, source_for
+from vision_worker.sources.opening import OpenedSource, Sources
+from vision_worker.sources.policy import SourcePolicy, camera_addresses
 
 CANARY = "canary-password"
 
@@ -29,8 +30,12 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def sources(media: Path) -> Sources:
+    return Sources(SourcePolicy(media_root=media, addresses=camera_addresses("127.0.0.0/8")))
+
+
 def open_address(address: str, media: Path) -> OpenedSource:
-    return source_for(Secret(address), media_root=media).open()
+    return sources(media).source_for(Secret(address)).open()
 
 
 def test_a_recording_opens_paced_and_from_an_open_file(media: Path) -> None:
@@ -205,7 +210,7 @@ async def test_a_motion_jpeg_camera_plays_until_it_hangs_up(media: Path, server:
     ]
     head = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=frame\r\n\r\n"
     port = server(head + b"\r\n".join(parts) + b"\r\n")
-    source = source_for(Secret(f"http://u:{CANARY}@127.0.0.1:{port}/video"), media_root=media)
+    source = sources(media).source_for(Secret(f"http://u:{CANARY}@127.0.0.1:{port}/video"))
     frames = NewestFrames(asyncio.get_running_loop(), capacity=100)
     reader = FrameReader(source, frames, DecodeSettings(), SystemThreadClock())
     reader.start()
