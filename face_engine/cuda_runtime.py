@@ -32,12 +32,12 @@ class Library(Protocol):
     def cudaGetDeviceProperties(self, properties: object, device: int) -> int: ...  # noqa: D102 - see CUDA's manual
     def cudaMemcpy2D(  # noqa: D102, PLR0917 - the library's own signature
         self,
-        target: object,
-        target_pitch: object,
-        source: object,
-        source_pitch: object,
-        width: object,
-        height: object,
+        target: ctypes.c_void_p,
+        target_pitch: ctypes.c_size_t,
+        source: ctypes.c_void_p,
+        source_pitch: ctypes.c_size_t,
+        width: ctypes.c_size_t,
+        height: ctypes.c_size_t,
         kind: int,
     ) -> int: ...
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from face_engine.engine import FaceEngine
+from face_engine.engine import FaceEngine, at_least
 from face_engine.packs import ModelPack
 from face_engine.values import Detections, Quality, Verdict
 from vision_worker.crops import crop_face
@@ -127,7 +127,7 @@ class InferenceThread:
         began = time.perf_counter()
         size = frame.picture.size
         smallest = min_face_px * max(frame.image.shape) / min(max(size), MEASURED_AT)
-        found = _enlarged(self._engine.detect(frame.image, min_face_px=smallest), frame.scale)
+        found = _enlarged(_find(self._engine, frame, smallest), frame.scale)
         detected = time.perf_counter()
         return Look(
             detections=found,
@@ -163,6 +163,14 @@ class InferenceThread:
             embed_s=embedded - began,
             crop_s=time.perf_counter() - embedded,
         )
+
+
+def _find(engine: FaceEngine, frame: Frame, smallest: float) -> Detections:
+    """Return the faces of a frame's image, from the batch in which it lies ready, if any."""
+    found = frame.prepared.found(engine) if frame.prepared is not None else None
+    if found is not None:
+        return at_least(found, smallest)
+    return engine.detect(frame.image, min_face_px=smallest)
 
 
 def _enlarged(found: Detections, scale: tuple[float, float]) -> Detections:

@@ -25,6 +25,7 @@ from service_runtime.clock import Clock
 from vision_worker.best_shot import BestShots, Shot, ShotRules
 from vision_worker.crops import as_fractions
 from vision_worker.decision import Candidate
+from vision_worker.decode.batch_choice import OpenReader, Reader
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
@@ -128,6 +129,7 @@ class CameraPipeline:
         clock: Clock,
         count: Callable[[Sequence[OccupancySample]], None] = lambda _samples: None,
         settings: PipelineSettings | None = None,
+        open_reader: OpenReader = FrameReader,
         thread_clock: ThreadClock | None = None,
         backoff: Backoff | None = None,
     ) -> None:
@@ -148,7 +150,8 @@ class CameraPipeline:
         self._all_answered = asyncio.Event()
         self._all_answered.set()
         self._identifying: asyncio.Task[None] | None = None
-        self._reader: FrameReader | None = None
+        self._open_reader = open_reader
+        self._reader: Reader | None = None
         self._thumb: NDArray[np.uint8] | None = None
         self._counters = _Counters()
         self._recent: deque[float] = deque(maxlen=256)
@@ -185,7 +188,7 @@ class CameraPipeline:
         frames = NewestFrames(asyncio.get_running_loop(), capacity=self._settings.frames_waiting)
         side = self._inference.working_side(min_face_px=self._settings.min_face_px)
         decoding = replace(self._settings.decode, longest_side=side)
-        reader = FrameReader(source, frames, decoding, self._thread_clock)
+        reader = self._open_reader(source, frames, decoding, self._thread_clock)
         self._reader = reader
         self._media_offset_s = self._media_s + 1.0  # this stream's time goes on after the last one
         self._thumb = None

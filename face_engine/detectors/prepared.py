@@ -1,36 +1,54 @@
 """Pictures that somebody else has scaled, padded and laid out for a detector, as a batch.
 
 Where pictures are decoded on a GPU they are made ready for the detector there too, and never leave
-it. A detector that takes them names the input shapes that it wants (`engine.py`).
+it. A detector that takes them names the inputs that it wants (`engine.py`); `vision_worker/decode`
+makes them.
 """
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from face_engine.fixed_shapes import OnDevice
+from face_engine.values import Detections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSize:
+    """What a detector wants to search a picture of the working size for.
+
+    Attributes:
+        inside: width and height that the picture is scaled to.
+        padded: width and height of the input, the picture in its upper left corner, then zeros.
+    """
+
+    inside: tuple[int, int]
+    padded: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PreparedInput:
-    """A batch at one input shape.
+    """A batch of pictures of one working size.
 
     Attributes:
-        pixels: (b, 3, h, w) float32, the channels and values that the detector wants, each picture
-            in the upper left corner; wherever it lies. b is n or more; what follows is padding.
-        scales: (n, 2) float32; how many pixels of the answer's picture one of the input is, across
-            and down.
+        pixels: (b, 3, h, w) float32 BGR, 0 to 255, padded as `size` says; wherever it lies.
+        size: how it was made.
     """
 
     pixels: OnDevice
-    scales: NDArray[np.float32]
+    size: InputSize
 
 
-def fitted(width: int, height: int, shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the width and height that a picture gets inside an input of (height, width).
+class BatchDetector(Protocol):
+    """Finds faces in prepared batches; YuNet does, MTCNN cannot."""
 
-    It keeps its proportions as whole pixels allow, and is never enlarged.
-    """
-    scale = min(1.0, shape[1] / width, shape[0] / height)
+    def detect_prepared(
+        self, inputs: "tuple[PreparedInput, ...]", working: tuple[int, int], count: int
+    ) -> list[Detections]:
+        """Return the faces of the first `count` pictures, in pixels of the working size."""
+        ...
+
+
+def fitted(width: int, height: int, longest_side: int) -> tuple[int, int]:
+    """Return the width and height of a picture whose sides are to be no longer; never enlarged."""
+    scale = min(1.0, longest_side / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -10,6 +10,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 
 import av
 from av.packet import Packet
@@ -21,7 +22,6 @@ _MOST_PACKETS = 600
 _MOST_BYTES = 48 * 1024 * 1024
 _CONTAINER = "mp4"
 _FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-_WITH_PARAMETER_SETS = frozenset({"h264", "hevc"})
 
 
 class UnusableChunk(Exception):
@@ -50,16 +50,24 @@ class Chunk:
 
     Attributes:
         data: a fragmented MP4.
-        size: width and height in pixels.
-        stamps: presentation times of its pictures in seconds of the stream, in order; None where
-            the stream has none.
-        arrived: when each of these pictures arrived, in UTC.
+        pictures: how many it holds.
     """
 
     data: bytes
-    size: tuple[int, int]
-    stamps: tuple[float | None, ...]
-    arrived: tuple[datetime, ...]
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """When a picture of a chunk is shown, and when it came.
+
+    Attributes:
+        stamp_s: presentation time in seconds of the stream; None where the stream has none.
+        at: wall-clock time in UTC.
+    """
+
+    stamp_s: float | None
+    at: datetime
 
 
 class ChunkCollector:
@@ -98,43 +106,43 @@ class ChunkCollector:
         return complete
 
 
-def pack_chunk(stream: VideoStream, arrivals: Sequence[Arrival]) -> Chunk:
-    """Pack packets from a key frame on into a video of their own.
-
-    Pictures that are shown before the key frame refer to the chunk before, so they are left out.
-    The packets belong to the new video afterwards.
+def own_packets(arrivals: Sequence[Arrival]) -> list[Arrival]:
+    """Leave out the pictures that are shown before the key frame: they refer to the chunk before.
 
     Raises:
-        UnusableChunk: it cannot be decoded alone.
+        UnusableChunk: it does not begin with a key frame.
     """
-    context = stream.codec_context
     if not arrivals or not arrivals[0].packet.is_keyframe:
         raise UnusableChunk("the chunk does not begin with a key frame")
-    if context.name in _WITH_PARAMETER_SETS and not context.extradata:
-        raise UnusableChunk("the stream's parameter sets are missing")
-    if min(context.width, context.height) < 1:
-        raise UnusableChunk("the size of the pictures is unknown")
-    kept = _shown_after_key(arrivals)
-    base = arrivals[0].packet.time_base
-    scale = float(base) if base is not None else None
-    times = [
-        arrival.packet.pts * scale if scale and arrival.packet.pts is not None else None
-        for arrival in kept
-    ]
-    shown = sorted(range(len(kept)), key=lambda at: _presented(kept[at].packet, at))
-    return Chunk(
-        data=_pack(stream, kept),
-        size=(context.width, context.height),
-        stamps=tuple(times[at] for at in shown),
-        arrived=tuple(kept[at].at for at in shown),
-    )
-
-
-def _shown_after_key(arrivals: Sequence[Arrival]) -> list[Arrival]:
     first = arrivals[0].packet.pts
     if first is None:
         return list(arrivals)
     return [one for one in arrivals if one.packet.pts is None or one.packet.pts >= first]
+
+
+def shown(arrivals: Sequence[Arrival]) -> list[Shown]:
+    """Return when the pictures of these packets are shown, in that order."""
+    order = sorted(range(len(arrivals)), key=lambda at: _presented(arrivals[at].packet, at))
+    times = []
+    for at in order:
+        packet = arrivals[at].packet
+        stamp_s = seconds(packet.pts, packet.time_base)
+        times.append(Shown(stamp_s=stamp_s, at=arrivals[at].at))
+    return times
+
+
+def pack_chunk(stream: VideoStream, arrivals: Sequence[Arrival]) -> Chunk:
+    """Pack packets from a key frame on into a video of their own, which takes them over.
+
+    Raises:
+        UnusableChunk: they cannot be packed.
+    """
+    return Chunk(data=_pack(stream, arrivals), pictures=len(arrivals))
+
+
+def seconds(ticks: int | None, base: Fraction | None) -> float | None:
+    """Return a time in seconds, if it is known."""
+    return None if ticks is None or base is None else float(ticks * base)
 
 
 def _presented(packet: "Packet[VideoStream]", at: int) -> int:

@@ -16,15 +16,19 @@ from numpy.typing import NDArray
 from nvidia.dali import fn, pipeline_def, types
 
 from face_engine.cuda_runtime import CudaRuntime
-from face_engine.detectors.prepared import PreparedInput, fitted
+from face_engine.detectors.prepared import InputSize, PreparedInput
 from face_engine.fixed_shapes import bucket_for
-from vision_worker.decode.batch import DecoderName, PreparedPictures, WantedFrames
+from vision_worker.decode.batch import (
+    MOST_PICTURES,
+    DecoderName,
+    PreparedPictures,
+    WantedFrames,
+)
 from vision_worker.decode.chunks import UnusableChunk
 from vision_worker.decode.full_pictures import ArrayPicture, CudaPicture
 from vision_worker.decode.picture import Picture
 
-MOST_PICTURES = 32
-"""Pictures prepared at once; with their padding no more than 160 MB at 640x640."""
+_NOTHING = (1, 1)  # for a detector that takes no batches: an input that nobody looks at
 _BUCKETS = (1, 2, 4, 8, 16, 32)
 
 Device = Literal["cpu", "gpu"]
@@ -36,41 +40,27 @@ class DaliDecoder:
     Args:
         width: chunks decoded side by side; each 1080p one holds 100 to 150 MB of the GPU's memory.
         threads: CPU threads; at least twice the number of NVDEC engines keeps these busy.
-        shapes: (height, width) of the detector's inputs.
-        longest_side: of the working size, in pixels.
     """
 
-    def __init__(
-        self,
-        *,
-        runtime: CudaRuntime | None,
-        width: int,
-        threads: int,
-        shapes: Sequence[tuple[int, int]],
-        longest_side: int,
-    ) -> None:
+    def __init__(self, *, runtime: CudaRuntime | None, width: int, threads: int) -> None:
         self._runtime = runtime
-        self._device: Device = "cpu" if runtime is None else "gpu"
         self._width = width
-        self._shapes = tuple(shapes)
-        self._longest_side = longest_side
-        place = {"num_threads": threads, "device_id": None if runtime is None else 0}
-        self._decoding = _decode_graph(
+        self._place = {"num_threads": threads, "device_id": None if runtime is None else 0}
+        self._decoding = pipeline_def(_decode_graph)(
             device="cpu" if runtime is None else "mixed",
-            **_settings(batch_size=width, **place),
+            **_settings(batch_size=width, **self._place),
         )
-        self._preparing = _prepare_graph(
-            device=self._device,
-            shapes=self._shapes,
-            **_settings(batch_size=MOST_PICTURES, **place),
-        )
-        self._decoding.build()
-        self._preparing.build()
+        self._preparing: dict[Device, Any] = {}
 
     @property
     def name(self) -> DecoderName:
         """Return what decodes."""
         return "dali-cpu" if self._runtime is None else "dali-nvdec"
+
+    @property
+    def width(self) -> int:
+        """Return how many chunks are decoded side by side at most."""
+        return self._width
 
     def decode(self, wanted: Sequence[WantedFrames]) -> list[Sequence[Picture] | UnusableChunk]:
         """Return the wanted pictures of each chunk, or why that one has none.
@@ -88,40 +78,53 @@ class DaliDecoder:
                 return [UnusableChunk(_first_words(error))]
         return [self.decode([one])[0] for one in wanted]
 
-    def prepare(self, pictures: Sequence[Picture]) -> PreparedPictures:
+    def prepare(
+        self, pictures: Sequence[Picture], working: tuple[int, int], sizes: Sequence[InputSize]
+    ) -> PreparedPictures:
         """Scale and lay out decoded pictures, at most `MOST_PICTURES` of them."""
         count = len(pictures)
         if not 1 <= count <= MOST_PICTURES:
             raise ValueError(f"pictures: expected 1 to {MOST_PICTURES}, got {count}")
-        # whole batches have few sizes, so that what runs on them is planned, and captured, once
-        padded = [*pictures, *[pictures[-1]] * (bucket_for(count, _BUCKETS) - count)]
-        sizes = [picture.size for picture in padded]
-        working = [fitted(*size, (self._longest_side, self._longest_side)) for size in sizes]
-        fits = [[fitted(*size, shape) for size in working] for shape in self._shapes]
-        feeds: dict[str, Any] = {
-            "pictures": [_held(picture) for picture in padded],
-            "working": _as_sizes(working),
-        }
-        for at, inner in enumerate(fits):
-            feeds[f"fit_{at}"] = _as_sizes(inner)
-        small, *tensors = self._preparing.run(**feeds)
-        images = small.as_cpu()
+        # batches have few sizes, so that what runs on them is planned, and captured, once a size
+        rows = bucket_for(count, _BUCKETS)
+        graph = self._graph_for(pictures)
+        feed = [_held(picture) for picture in pictures]
+        feed += feed[-1:] * (rows - count)
         inputs = []
-        for tensor, inner in zip(tensors, fits, strict=True):
-            scales = [
-                (image[0] / inside[0], image[1] / inside[1])
-                for image, inside in zip(working[:count], inner, strict=False)
-            ]
-            inputs.append(
-                PreparedInput(pixels=tensor.as_tensor(), scales=np.asarray(scales, np.float32))
+        images: Any = None
+        for size in sizes or (InputSize(inside=_NOTHING, padded=_NOTHING),):
+            small, tensor = graph.run(
+                pictures=feed,
+                working=_repeated(working, rows),
+                inside=_repeated(size.inside, rows),
+                padded=_repeated(size.padded, rows),
             )
+            images = small if images is None else images
+            if sizes:
+                inputs.append(PreparedInput(pixels=tensor.as_tensor(), size=size))
+        on_host = images.as_cpu()
         return PreparedPictures(
-            images=[np.array(images.at(at), np.uint8) for at in range(count)], inputs=inputs
+            images=[np.array(on_host.at(at), np.uint8) for at in range(count)],
+            inputs=tuple(inputs),
         )
 
     def close(self) -> None:
         """Free the graphs and their memory."""
         del self._decoding, self._preparing
+
+    def _graph_for(self, pictures: Sequence[Picture]) -> Any:  # noqa: ANN401 - DALI's pipeline
+        """Return the graph that reads pictures from where these lie, made at the first use."""
+        on_gpu = [isinstance(picture, CudaPicture) for picture in pictures]
+        if any(on_gpu) and not all(on_gpu):
+            raise ValueError("pictures: expected all on the GPU, or all on the host")
+        source: Device = "gpu" if all(on_gpu) else "cpu"
+        if source not in self._preparing:
+            self._preparing[source] = pipeline_def(_prepare_graph)(
+                source=source,
+                device="cpu" if self._runtime is None else "gpu",
+                **_settings(batch_size=MOST_PICTURES, **self._place),
+            )
+        return self._preparing[source]
 
     def _decode(self, wanted: Sequence[WantedFrames]) -> list[Sequence[Picture]]:
         (videos,) = self._decoding.run(
@@ -147,35 +150,36 @@ class DaliDecoder:
         ]
 
 
-@pipeline_def
 def _decode_graph(*, device: Literal["cpu", "mixed"]) -> Any:  # noqa: ANN401 - DALI's node
     encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1, no_copy=True)
     positions = fn.external_source(name="positions", dtype=types.INT32, ndim=1)
     return fn.decoders.video(encoded, device=device, frames=positions, affine=False)
 
 
-@pipeline_def
-def _prepare_graph(*, device: Device, shapes: Sequence[tuple[int, int]]) -> Any:  # noqa: ANN401 - likewise
-    pictures = fn.external_source(
-        name="pictures", device=device, dtype=types.UINT8, ndim=3, layout="HWC", no_copy=True
+def _prepare_graph(*, source: Device, device: Device) -> Any:  # noqa: ANN401 - likewise
+    given = fn.external_source(
+        name="pictures", device=source, dtype=types.UINT8, ndim=3, layout="HWC", no_copy=True
     )
-    small = _scaled(pictures, fn.external_source(name="working", dtype=types.FLOAT, ndim=1))
-    made = [small]
-    for at, (height, width) in enumerate(shapes):
-        inside = _scaled(small, fn.external_source(name=f"fit_{at}", dtype=types.FLOAT, ndim=1))
-        made.append(
-            fn.crop_mirror_normalize(
-                fn.color_space_conversion(inside, image_type=types.RGB, output_type=types.BGR),
-                dtype=types.FLOAT,
-                output_layout="CHW",
-                crop=(height, width),
-                crop_pos_x=0.0,
-                crop_pos_y=0.0,
-                out_of_bounds_policy="pad",
-                fill_values=0.0,
-            )
-        )
-    return tuple(made)
+    pictures = given.gpu() if (source, device) == ("cpu", "gpu") else given
+    working, inside, padded = (
+        fn.external_source(name=name, dtype=types.FLOAT, ndim=1)
+        for name in ("working", "inside", "padded")
+    )
+    small = _scaled(pictures, working)
+    swapped = fn.color_space_conversion(
+        _scaled(small, inside), image_type=types.RGB, output_type=types.BGR
+    )
+    laid_out = fn.crop_mirror_normalize(
+        swapped,
+        dtype=types.FLOAT,
+        output_layout="CHW",
+        crop=padded,
+        crop_pos_x=0.0,
+        crop_pos_y=0.0,
+        out_of_bounds_policy="pad",
+        fill_values=0.0,
+    )
+    return small, laid_out
 
 
 def _scaled(pictures: Any, size: Any) -> Any:  # noqa: ANN401 - nodes of the graph
@@ -188,8 +192,9 @@ def _settings(**more: object) -> Mapping[str, Any]:
     return {"prefetch_queue_depth": 1, "exec_dynamic": True, **more}
 
 
-def _as_sizes(sizes: Sequence[tuple[int, int]]) -> list[NDArray[np.float32]]:
-    return [np.asarray((height, width), np.float32) for width, height in sizes]
+def _repeated(size: tuple[int, int], rows: int) -> list[NDArray[np.float32]]:
+    """Return height and width once a picture, as DALI wants them."""
+    return [np.asarray((size[1], size[0]), np.float32)] * rows
 
 
 def _held(picture: Picture) -> object:

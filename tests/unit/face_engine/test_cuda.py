@@ -23,18 +23,18 @@ class HostMemory:
         self.streams.append((handle.value, flags))
         return self.status
 
-    def cudaStreamSynchronize(self, stream: object) -> int:
+    def cudaStreamSynchronize(self, stream: object) -> int:  # noqa: ARG002 - as the library has it
         return self.status
 
     def cudaMemGetInfo(self, free: object, total: object) -> int:
         free._obj.value, total._obj.value = 5, 7  # type: ignore[attr-defined]  # likewise
         return self.status
 
-    def cudaGetDeviceProperties(self, properties: object, device: int) -> int:
+    def cudaGetDeviceProperties(self, properties: object, device: int) -> int:  # noqa: ARG002 - likewise
         properties._obj.value = b"A Card\0and more"  # type: ignore[attr-defined]  # likewise
         return self.status
 
-    def cudaMemcpy2D(
+    def cudaMemcpy2D(  # noqa: PLR0917 - likewise
         self,
         target: ctypes.c_void_p,
         target_pitch: ctypes.c_size_t,
@@ -101,5 +101,5 @@ def test_the_provider_gets_one_stream_a_limit_and_no_search() -> None:
 
 @pytest.mark.parametrize(("stream", "limit"), [(0, 1), (1, 0)])
 def test_options_that_mean_something_else_are_refused(stream: int, limit: int) -> None:
-    with pytest.raises(ValueError, match="stream|memory_limit"):
+    with pytest.raises(ValueError, match=r"stream|memory_limit"):
         cuda_options(stream=stream, graphs=False, memory_limit=limit)

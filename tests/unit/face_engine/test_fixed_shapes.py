@@ -1,4 +1,4 @@
-"""Bound buffers give what plain calls give, for every bucket, with values from wherever they lie."""
+"""Bound buffers give what plain calls give, for every bucket, wherever the values lie."""
 
 from collections.abc import Sequence
 
