@@ -23,7 +23,7 @@ from vision_worker.sources.media_root import open_below
 from vision_worker.sources.policy import SourcePolicy
 
 _OPEN_TIMEOUT_S = 5.0
-_READ_TIMEOUT_S = 5.0
+_READ_TIMEOUT_S = 4.0  # libav notices after twice as long
 _FILE_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts"
 _HTTP_FORMATS = "mpjpeg,mjpeg,mpegts,mov,mp4,m4a,3gp,3g2,mj2,flv"
 
@@ -170,7 +170,7 @@ def _rtsp_options() -> dict[str, str]:
     return {
         "rtsp_transport": "tcp",
         "protocol_whitelist": "rtsp,rtsps,tcp,tls",
-        "timeout": str(int(_READ_TIMEOUT_S * 1e6)),
+        "timeout": str(int(_OPEN_TIMEOUT_S * 1e6)),
         "allowed_media_types": "video",
         "probesize": "1000000",
         "analyzeduration": "2000000",
@@ -182,7 +182,7 @@ def _http_options(scheme: str) -> dict[str, str]:
         "protocol_whitelist": "https,tls,tcp" if scheme == "https" else "http,tcp",
         "format_whitelist": _HTTP_FORMATS,
         "max_redirects": "0",
-        "timeout": str(int(_READ_TIMEOUT_S * 1e6)),
+        "timeout": str(int(_OPEN_TIMEOUT_S * 1e6)),
     }
 
 

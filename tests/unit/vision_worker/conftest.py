@@ -1,5 +1,5 @@
 """Fixtures of the worker's tests."""
 
-from tests.support.packs import builtin_engine, builtin_pack
+from tests.support.packs import builtin_engine, builtin_pack, yunet_engine
 
-__all__ = ["builtin_engine", "builtin_pack"]
+__all__ = ["builtin_engine", "builtin_pack", "yunet_engine"]

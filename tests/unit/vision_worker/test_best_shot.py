@@ -10,6 +10,7 @@ from face_engine.values import Verdict
 from vision_worker.best_shot import BestShots, Shot, ShotRules
 
 RULES = ShotRules()
+_VERDICTS: tuple[Verdict, ...] = ("poor", "fair", "good")  # the worst first
 
 
 def feed(views: list[tuple[float, float, Verdict]]) -> tuple[BestShots, list[Shot]]:
@@ -29,8 +30,43 @@ def test_a_fair_view_waits_for_a_better_one_but_not_for_ever() -> None:
     assert [shot.at_s for shot in feed(views)[1]] == pytest.approx([0.6, 1.0, 2.0])
 
 
+def test_one_good_second_after_many_bad_ones_gives_two_shots() -> None:
+    bad: list[tuple[float, float, Verdict]] = [(i * 0.2, 0.3, "fair") for i in range(15)]
+    good: list[tuple[float, float, Verdict]] = [(3.0 + i * 0.2, 0.8, "good") for i in range(5)]
+    _, taken = feed(bad + good)
+    assert [shot.at_s for shot in taken if shot.good] == pytest.approx([3.0, 3.4])
+
+
 def test_a_poor_view_is_never_taken() -> None:
     assert feed([(i * 0.2, 0.9, "poor") for i in range(50)])[1] == []
+
+
+def stand_ins(qualities: list[float], *, every_s: float = 0.2) -> tuple[BestShots, list[Shot]]:
+    state, stood = BestShots(started_s=0.0), []
+    for number, quality in enumerate(qualities):
+        at_s = number * every_s
+        if state.lacks_stand_in(at_s=at_s, frames=number + 1, rules=RULES):
+            state, shot = state.offer_stand_in(at_s=at_s, quality=quality)
+            stood += [shot] if shot else []
+    return state, stood
+
+
+def test_the_best_of_a_few_poor_views_stands_in_for_a_track() -> None:
+    state, stood = stand_ins([0.01] * 8 + [0.03] * 8 + [0.02] * 400)
+    assert [(shot.at_s, shot.quality) for shot in stood] == [(1.0, 0.01), (2.0, 0.03)]
+    assert state.stand_in == stood[-1]
+    assert state.stand_ins == RULES.stand_ins
+    assert state.best is None
+
+
+def test_what_is_seen_for_a_moment_gets_no_stand_in() -> None:
+    assert stand_ins([0.01] * 5)[1] == []
+    assert stand_ins([0.01] * 3, every_s=1.0)[1] == []
+
+
+def test_a_shot_leaves_no_need_for_a_stand_in() -> None:
+    state, _ = feed([(0.0, 0.7, "good")])
+    assert not state.lacks_stand_in(at_s=5.0, frames=25, rules=RULES)
 
 
 def test_a_steady_face_costs_a_handful_of_embeddings_an_hour() -> None:
@@ -75,3 +111,24 @@ def test_a_usable_face_is_taken_within_its_patience(
     if usable:
         assert taken
         assert taken[0].at_s <= usable[0]
+
+
+@given(
+    shots=st.lists(
+        st.tuples(st.floats(0, 3), st.floats(0, 1), st.sampled_from(_VERDICTS)), max_size=9
+    ),
+    view=st.tuples(st.floats(3, 6), st.floats(0, 1), st.sampled_from(_VERDICTS)),
+    better=st.tuples(st.floats(0, 1), st.sampled_from(_VERDICTS)),
+)
+def test_a_better_view_is_never_refused_where_a_worse_one_is_taken(
+    shots: list[tuple[float, float, Verdict]],
+    view: tuple[float, float, Verdict],
+    better: tuple[float, Verdict],
+) -> None:
+    state = BestShots(started_s=0.0)
+    for at_s, quality, verdict in sorted(shots):
+        state, _ = state.offer(at_s=at_s, quality=quality, verdict=verdict, rules=RULES)
+    at_s, quality, verdict = view
+    limit = max(quality, better[0]), max(verdict, better[1], key=_VERDICTS.index)
+    if state.wanted(at_s=at_s, quality=quality, verdict=verdict, rules=RULES):
+        assert state.wanted(at_s=at_s, quality=limit[0], verdict=limit[1], rules=RULES)
