@@ -22,6 +22,7 @@ from face_engine.onnx_session import Accelerator
 from service_runtime.clock import Clock
 from service_runtime.secret import Secret
 from service_runtime.structured_logging import get_logger
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.decode.reader import DecodeSettings
 from vision_worker.engines import CameraModels, EngineKey, Engines
 from vision_worker.identification import IdentityClient
@@ -69,6 +70,7 @@ class CameraWatch:
         reported: Called when the spool holds something new.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
+        decoding: Says what decodes it.
     """
 
     def __init__(
@@ -84,12 +86,14 @@ class CameraWatch:
         reported: Callable[[], None],
         changed: Callable[[], None],
         backoff: SourceBackoff | None = None,
+        decoding: DecodingChoice | None = None,
     ) -> None:
         self._camera_id = camera_id
         self._sources = sources
         self._index = index
         self._engines = engines
         self._lane = lane
+        self._decoding = decoding or DecodingChoice()
         self._spool = spool
         self._clock = clock
         self._reported = reported
@@ -182,6 +186,10 @@ class CameraWatch:
             working_side=engine.working_side(MEASURED_AT, min_face_px=wanted.min_face_px),
             engine=lambda: self._engine_of(models),
         )
+        # setting a GPU up blocks
+        decoding = await asyncio.to_thread(
+            self._decoding.decoding_for, engine.pack, engine.accelerator_used
+        )
         del engine  # held by the models alone, so that they can let go of it
         identity = IdentityClient(self._index, pack_id=inference.pack.pack_id)
         settings = PipelineSettings(
@@ -196,6 +204,7 @@ class CameraWatch:
                 report=self._report,
                 clock=self._clock,
                 settings=settings,
+                decoding=decoding,
             ) as pipeline:
                 self._pipeline = pipeline
                 await self._keep_reading(pipeline, assignment)

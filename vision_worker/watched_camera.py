@@ -8,7 +8,7 @@ load; so that one camera's end or failure is no other's. ``cameras`` holds all o
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from service_runtime.identifiers import new_id
 from service_runtime.structured_logging import name_call
 from service_runtime.transport import Transport
 from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.engines import Engines
 from vision_worker.gateway import Ending, Gateway
 from vision_worker.inference_thread import InferenceThread
@@ -45,6 +46,7 @@ class Surroundings:
         load: what the process costs.
         cameras: how many cameras share that.
         clock: where time comes from.
+        decoding: says what decodes a camera.
     """
 
     control_plane_target: str
@@ -56,6 +58,7 @@ class Surroundings:
     load: ProcessLoad
     cameras: Callable[[], int]
     clock: Clock
+    decoding: DecodingChoice = field(default_factory=DecodingChoice)
 
 
 class WatchedCamera:
@@ -130,6 +133,7 @@ class WatchedCamera:
             index=index,
             engines=self._with.engines,
             lane=self._with.inference.open_lane(),
+            decoding=self._with.decoding,
             spool=self.spool,
             clock=self._with.clock,
             reported=lambda: gateway.wake(),  # noqa: PLW0108 made below: each needs the other

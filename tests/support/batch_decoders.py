@@ -55,7 +55,7 @@ class LibavBatches:
     def _decoded(self, one: WantedFrames) -> Sequence[Picture] | UnusableChunk:
         if self.refuses:
             return UnusableChunk("the decoder refuses everything")
-        with av.open(io.BytesIO(one.chunk.data)) as container:
+        with av.open(io.BytesIO(one.chunk.data), "r") as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         return [ArrayPicture(np.asarray(frames[at], np.uint8)) for at in one.positions]
 

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol
 
 from face_engine.cuda_runtime import CudaError, CudaRuntime, cuda_runtime
@@ -52,6 +52,16 @@ class Reader(Protocol):
         """Return whether less is looked at than was asked for."""
         ...
 
+    @property
+    def decoder(self) -> DecoderName:
+        """Return what decodes now."""
+        ...
+
+    @property
+    def decoder_reason(self) -> str:
+        """Return why libav decodes although another was chosen; else empty."""
+        ...
+
     def start(self) -> None:
         """Begin in a thread of its own."""
         ...
@@ -90,6 +100,9 @@ class Decoding:
     open_reader: OpenReader
 
 
+BY_LIBAV: Final = Decoding(name="pyav", reason=None, open_reader=FrameReader)
+
+
 class DecodingChoice:
     """Of one process; closed with it.
 
@@ -105,12 +118,12 @@ class DecodingChoice:
     def decoding_for(self, pack: ModelPack, used: Literal["cpu", "cuda"]) -> Decoding:
         """Choose for a camera whose models run on what was used; blocks while a GPU is set up."""
         if used == "cpu":
-            return Decoding(name="pyav", reason=None, open_reader=FrameReader)
+            return BY_LIBAV
         try:
             batches = self._batches_for(pack)
         except CannotDecodeInBatches as error:
             _log.warning("decode.not_on_gpu", reason=str(error))
-            return Decoding(name="pyav", reason=str(error), open_reader=FrameReader)
+            return replace(BY_LIBAV, reason=str(error))
         name = batches.decoder.name
         return Decoding(name=name, reason=None, open_reader=BatchReaders(batches))
 
@@ -143,7 +156,7 @@ class BatchReaders:
 
     def __init__(self, batches: BatchThread) -> None:
         self._batches = batches
-        self._persistent = False
+        self._unfit: str | None = None
 
     def __call__(
         self, source: Source, frames: NewestFrames, settings: DecodeSettings, clock: ThreadClock, /
@@ -155,12 +168,12 @@ class BatchReaders:
             settings,
             clock,
             batches=self._batches,
-            persistent=self._persistent,
+            unfit_for_chunks=self._unfit,
             unfit=self._note_unfit,
         )
 
-    def _note_unfit(self) -> None:
-        self._persistent = True
+    def _note_unfit(self, why: str) -> None:
+        self._unfit = why
 
 
 def open_gpu_decoder() -> BatchDecoder:

@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from service_runtime.structured_logging import get_logger
-from vision_worker.decode.batch import WantedFrames
+from vision_worker.decode.batch import DecoderName, WantedFrames
 from vision_worker.decode.batch_thread import (
     BatchFailed,
     BatchThread,
@@ -79,8 +79,8 @@ class ChunkReader:
 
     Args:
         batches: decodes.
-        persistent: it is known that chunks are no good for this source.
-        unfit: called when that turns out.
+        unfit_for_chunks: why chunks are no good for this source, where that is known.
+        unfit: called with the reason when that turns out.
     """
 
     def __init__(
@@ -91,8 +91,8 @@ class ChunkReader:
         clock: ThreadClock,
         *,
         batches: BatchThread,
-        persistent: bool = False,
-        unfit: Callable[[], None] = lambda: None,
+        unfit_for_chunks: str | None = None,
+        unfit: Callable[[str], None] = lambda _why: None,
     ) -> None:
         self._source = source
         self._frames = frames
@@ -103,7 +103,8 @@ class ChunkReader:
         self._thread = threading.Thread(target=self._run, name="read-chunks", daemon=True)
         self._sampler = TimeSampler(settings.sample_fps)
         self._rate = SampleRate(settings.sample_fps)
-        self._known_unfit = persistent
+        self._known_unfit = unfit_for_chunks is not None
+        self._why = unfit_for_chunks or ""
         self._unfit = unfit
         self._guard = threading.Condition()  # of what the batch thread changes too
         self._being_decoded = 0
@@ -171,14 +172,24 @@ class ChunkReader:
         persistent = self._persistent
         return self._rate.reduced if persistent is None else persistent.overloaded
 
+    @property
+    def decoder(self) -> DecoderName:
+        """Return what decodes now."""
+        return "pyav" if self._persistent is not None else self._batches.decoder.name
+
+    @property
+    def decoder_reason(self) -> str:
+        """Return why libav decodes, if it does."""
+        return "" if self._persistent is None else self._why
+
     def _run(self) -> None:
         try:
             if not self._known_unfit:
                 self._read()
         except (_NotForChunks, ChunksTooLong, BatchFailed) as why:
             _log.info("decode.by_libav", reason=str(why))
-            self._known_unfit = True
-            self._unfit()
+            self._known_unfit, self._why = True, str(why)
+            self._unfit(self._why)
         except SourceFailure as failure:
             self._frames.finish(failure)
         except Exception:  # noqa: BLE001 - the thread's root; libav's texts hold credentials

@@ -15,6 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from vision_worker.decode.batch import DecoderName
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.lateness import Lateness
 from vision_worker.decode.limits import MAX_PIXELS
@@ -109,6 +110,16 @@ class FrameReader:
     def overloaded(self) -> bool:
         """Return whether less is looked at than was asked for, because the machine is too slow."""
         return self._rate.reduced or self._lateness.behind
+
+    @property
+    def decoder(self) -> DecoderName:
+        """Return what decodes: libav, always."""
+        return "pyav"
+
+    @property
+    def decoder_reason(self) -> str:
+        """Return nothing: it is as it should be."""
+        return ""
 
     def run(self) -> None:
         """Read in this very thread, to the end."""

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -43,7 +44,7 @@ def _collected(path: Path) -> tuple[VideoStream, list[Sequence[Arrival]]]:
 
 def _numbers(chunk: Chunk) -> list[int]:
     """Return which picture of the pattern each picture of a chunk shows."""
-    with av.open(io.BytesIO(chunk.data)) as container:
+    with av.open(io.BytesIO(chunk.data), "r") as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     return [round((float(frame[:, :, 0].mean()) - 10) / 2) for frame in frames]
 
@@ -133,7 +134,7 @@ def test_a_chunk_without_its_key_frame_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_key_frame_is_found_before_a_gpu_sees_it(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", moving_pattern(12), key_every=12)
     stream, (group,) = _collected(clip)
-    damaged: Packet[VideoStream] = Packet(b"\x00\x00\x00\x05hello")
+    damaged = cast("Packet[VideoStream]", Packet(b"\x00\x00\x00\x05hello"))
     with pytest.raises(UnusableChunk):
         ChunkCheck(stream).require_decodable(damaged)
     ChunkCheck(stream).require_decodable(group[0].packet)

@@ -64,7 +64,7 @@ class GetWorkerStatusResponse(_message.Message):
     def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., cameras: _Optional[_Iterable[_Union[CameraWork, _Mapping]]] = ..., capacity: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engines: _Optional[int] = ...) -> None: ...
 
 class CameraWork(_message.Message):
-    __slots__ = ("camera_id", "epoch", "worker_status", "failure_reason", "started_at", "ending", "fps", "frames_decoded", "frames_sampled", "frames_dropped", "faces_detected", "embeddings", "sightings_acknowledged", "sightings_pending", "sightings_dropped", "stages", "accelerator_asked", "accelerator_used", "models_loaded")
+    __slots__ = ("camera_id", "epoch", "worker_status", "failure_reason", "started_at", "ending", "fps", "frames_decoded", "frames_sampled", "frames_dropped", "faces_detected", "embeddings", "sightings_acknowledged", "sightings_pending", "sightings_dropped", "stages", "accelerator_asked", "accelerator_used", "models_loaded", "decoder", "decoder_reason")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     WORKER_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,8 @@ class CameraWork(_message.Message):
     ACCELERATOR_ASKED_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_USED_FIELD_NUMBER: _ClassVar[int]
     MODELS_LOADED_FIELD_NUMBER: _ClassVar[int]
+    DECODER_FIELD_NUMBER: _ClassVar[int]
+    DECODER_REASON_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     worker_status: str
@@ -103,7 +105,9 @@ class CameraWork(_message.Message):
     accelerator_asked: str
     accelerator_used: str
     models_loaded: bool
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ending: _Optional[str] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., models_loaded: _Optional[bool] = ...) -> None: ...
+    decoder: str
+    decoder_reason: str
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ending: _Optional[str] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., models_loaded: _Optional[bool] = ..., decoder: _Optional[str] = ..., decoder_reason: _Optional[str] = ...) -> None: ...
 
 class StageTiming(_message.Message):
     __slots__ = ("stage", "count", "seconds")
