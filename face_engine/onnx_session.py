@@ -62,6 +62,11 @@ class Session:
         """Return what it runs on."""
         return self._processor
 
+    @property
+    def captures(self) -> bool:
+        """Return whether the work of fixed shapes is captured once and replayed."""
+        return self._graphs
+
     def run(self, outputs: Sequence[str], values: NDArray[Any]) -> list[NDArray[np.float32]]:
         """Return the named outputs for one input array of any shape."""
         inputs = {self._input: values}
