@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -155,10 +157,10 @@ def _engine(asked: argparse.Namespace, where: str) -> FaceEngine:
 
 def _decoding(decoder: BatchDecoder, clip: _Clip, seconds: float) -> list[dict[str, object]]:
     """Decode batches of different widths; NVDEC decodes every picture, whatever is looked at."""
-    found = []
+    found: list[dict[str, object]] = []
     for width in [width for width in (1, 2, 4, 8, 16, 32) if width <= decoder.width]:
         batch = _batch(clip, width)
-        a_second = _rate(lambda batch=batch: _decoded(decoder, batch), seconds)  # type: ignore[misc]  # a lambda with a default
+        a_second = _rate(partial(_decoded, decoder, batch), seconds)
         chunks = a_second * width
         pictures = clip.pictures / len(clip.wanted)
         found.append(
@@ -177,11 +179,11 @@ def _detecting(
 ) -> list[dict[str, object]]:
     """Prepare and search batches of decoded pictures."""
     pictures = _decoded(decoder, _batch(clip, 1))
-    found = []
+    working, sizes = _working(clip.size), engine.input_sizes(_working(clip.size))
+    found: list[dict[str, object]] = []
     for count in (1, 8, MOST_PICTURES):
         batch = [pictures[at % len(pictures)] for at in range(count)]
-        working, sizes = _working(clip.size), engine.input_sizes(_working(clip.size))
-        prepare = _rate(lambda b=batch: decoder.prepare(b, working, sizes), seconds)  # type: ignore[misc]  # likewise
+        prepare = _rate(partial(decoder.prepare, batch, working, sizes), seconds)
         made = decoder.prepare(batch, working, sizes)
         entry: dict[str, object] = {
             "pictures": count,
@@ -189,10 +191,7 @@ def _detecting(
             "searched_per_s": None,
         }
         if sizes:
-            search = _rate(
-                lambda m=made, c=count: engine.detect_prepared(m.inputs, working, c),  # type: ignore[misc]  # likewise
-                seconds,
-            )
+            search = _rate(partial(engine.detect_prepared, made.inputs, working, count), seconds)
             entry["searched_per_s"] = round(search * count, 1)
         found.append(entry)
     return found
@@ -201,9 +200,9 @@ def _detecting(
 def _embedding(engine: FaceEngine, seconds: float) -> list[dict[str, object]]:
     side = engine.pack.alignment.chip_px
     chips = np.random.default_rng(0).integers(0, 256, (16, side, side, 3), np.uint8)
-    found = []
+    found: list[dict[str, object]] = []
     for count in (1, 4, 16):
-        a_second = _rate(lambda c=count: engine.embed(chips[:c]), seconds)  # type: ignore[misc]  # likewise
+        a_second = _rate(partial(engine.embed, chips[:count]), seconds)
         found.append({"faces": count, "embedded_per_s": round(a_second * count, 1)})
     return found
 
@@ -349,10 +348,9 @@ def _clip(asked: argparse.Namespace) -> _Clip:
 def _chunked(data: bytes) -> _Clip:
     with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
-        collector, groups = ChunkCollector(), []
-        for packet in container.demux(stream):
-            if packet.size:
-                groups.append(collector.add(Arrival(packet=packet, at=datetime.now(UTC))))
+        collector, now = ChunkCollector(), datetime.now(UTC)
+        packets = (packet for packet in container.demux(stream) if packet.size)
+        groups = [collector.add(Arrival(packet=packet, at=now)) for packet in packets]
         groups.append(collector.rest())
         sampler, wanted, pictures = TimeSampler(_LOOKED_AT_FPS), [], 0
         for group in groups:
@@ -381,8 +379,6 @@ def _wanted(stream: VideoStream, group: Sequence[Arrival], sampler: TimeSampler)
 
 def _make_clip(size: tuple[int, int], codec: str) -> bytes:
     """Encode somebody who moves through a noisy picture, with a key frame a second."""
-    from importlib.util import find_spec
-
     found = find_spec("skimage")
     assert found is not None
     assert found.submodule_search_locations is not None

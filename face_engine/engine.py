@@ -36,11 +36,6 @@ class Detector(Protocol):
         """Return faces with finite boxes and points, in pixels of the picture."""
         ...
 
-    @property
-    def captures(self) -> tuple[str, ...]:
-        """Return the models whose work on the GPU is captured once a shape and replayed."""
-        return tuple(name for name, one in self._models.sessions.items() if one.captures)
-
     def working_side(self, longest_side: int, *, min_face_px: float) -> int:
         """Return to which longest side a picture can be scaled without losing faces."""
         ...
@@ -89,6 +84,11 @@ class FaceEngine:
     def accelerator_reason(self) -> str | None:
         """Return why CUDA was asked for and is not used; None if it is, or was not asked for."""
         return self._models.reason
+
+    @property
+    def captures(self) -> tuple[str, ...]:
+        """Return the models whose work on the GPU is captured once a shape and replayed."""
+        return tuple(name for name, one in self._models.sessions.items() if one.captures)
 
     def working_side(self, longest_side: int, *, min_face_px: float) -> int:
         """Return the longest side at which pictures are best given to `detect`, one of a few.
