@@ -37,6 +37,7 @@ class SiteWish:
     Attributes:
         http_port: 0 asks for any free port.
         media_root: None means `media` in the data folder, which is made.
+        cameras_per_worker: cameras that share a worker's process; None is the environment's.
         telemetry_apart: run telemetry as a process of its own.
         tls: have the services speak TLS over ports of this machine in place of sockets.
     """
@@ -46,6 +47,7 @@ class SiteWish:
     http_port: int
     media_root: Path | None
     pack_id: str
+    cameras_per_worker: int | None = None
     telemetry_apart: bool = False
     tls: bool = False
 
@@ -68,6 +70,7 @@ class Site:
     host: str
     http_port: int
     pack_id: str
+    cameras_per_worker: int | None = None
     telemetry_apart: bool = False
     tls: TlsPlaces | None = None
 
@@ -135,6 +138,7 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
                 host=host,
                 http_port=port,
                 pack_id=wish.pack_id,
+                cameras_per_worker=wish.cameras_per_worker,
                 telemetry_apart=wish.telemetry_apart,
                 tls=_tls_places(data_dir) if wish.tls else None,
             )
