@@ -24,10 +24,10 @@ from service_runtime.clock import SystemClock
 from vision_worker.camera import CameraState, CameraWatch
 from vision_worker.engines import Engines
 from vision_worker.inference_thread import InferenceThread
-from vision_worker.report_spool import ReportSpool
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy, camera_addresses
+from vision_worker.spool.spool import ReportSpool
 
 FOR_EVER_S = 60.0
 """How long a test waits for what must come."""
@@ -111,15 +111,16 @@ class Watching:
         self, url: str, *, sample_fps: float = 5, backoff: SourceBackoff | None = None
     ) -> WatchedCamera:
         """Begin to watch a camera."""
+        camera_id, clock = f"camera-{len(self.cameras)}", SystemClock()
         watch = CameraWatch(
-            camera_id=f"camera-{len(self.cameras)}",
+            camera_id=camera_id,
             sources=loopback_sources(self.media_root),
             index=self.index,
             engines=self.engines,
             lane=self.thread.open_lane(),
-            spool=ReportSpool(),
-            clock=SystemClock(),
-            reported=lambda: None,
+            # never opened: what is reported stays in memory, and the oldest goes
+            spool=ReportSpool(self.media_root, camera_id=camera_id, clock=clock),
+            clock=clock,
             changed=lambda: camera.changed(),  # noqa: PLW0108 - made below
             backoff=backoff,
         )
