@@ -7,13 +7,14 @@ camera does not.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
 
 import grpc
+from google.protobuf.json_format import MessageToDict
 
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from face_engine.engine import FaceEngine
@@ -27,7 +28,8 @@ from vision_worker.engines import CameraModels, EngineKey, Engines
 from vision_worker.identification import IdentityClient
 from vision_worker.inference import MEASURED_AT, CameraInference
 from vision_worker.inference_thread import Lane
-from vision_worker.mapping import sighting_report
+from vision_worker.mapping import sighting_report, telemetry_sample
+from vision_worker.occupancy.counting import OccupancySample
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.source_backoff import SourceBackoff
@@ -64,7 +66,7 @@ class CameraWatch:
         index: Channel to the identity index.
         engines: The models of the process.
         lane: Where its work for the models queues up.
-        spool: Where sightings go.
+        spool: Where sightings and telemetry go.
         clock: Where time comes from.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
@@ -184,6 +186,7 @@ class CameraWatch:
         settings = PipelineSettings(
             decode=DecodeSettings(sample_fps=wanted.sample_fps),
             min_face_px=wanted.min_face_px,
+            zone_config=MessageToDict(assignment.zone_config),
         )
         try:
             async with CameraPipeline(
@@ -191,6 +194,7 @@ class CameraWatch:
                 inference=inference,
                 identity=identity,
                 report=self._report,
+                count=self._count,
                 clock=self._clock,
                 settings=settings,
             ) as pipeline:
@@ -313,6 +317,9 @@ class CameraWatch:
 
     def _report(self, draft: SightingDraft) -> None:
         self._spool.add_sighting(sighting_report(draft))
+
+    def _count(self, samples: Sequence[OccupancySample]) -> None:
+        self._spool.add_telemetry([telemetry_sample(sample) for sample in samples])
 
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields
