@@ -28,6 +28,9 @@ from vision_worker.engines import CameraModels, EngineKey, Engines
 from vision_worker.identification import IdentityClient
 from vision_worker.inference import MEASURED_AT, CameraInference
 from vision_worker.inference_thread import Lane
+from vision_worker.looking.onlookers import Onlookers, Trouble, trouble_of
+from vision_worker.looking.picture_thread import PictureThread
+from vision_worker.looking.scene import zones_of
 from vision_worker.mapping import sighting_report, telemetry_sample
 from vision_worker.occupancy.counting import OccupancySample
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
@@ -70,6 +73,7 @@ class CameraWatch:
         clock: Where time comes from.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
+        onlookers: Who looks at it.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class CameraWatch:
         clock: Clock,
         changed: Callable[[], None],
         backoff: SourceBackoff | None = None,
+        onlookers: Onlookers | None = None,
     ) -> None:
         self._camera_id = camera_id
         self._sources = sources
@@ -93,6 +98,7 @@ class CameraWatch:
         self._spool = spool
         self._clock = clock
         self._changed = changed
+        self._onlookers = onlookers or Onlookers(thread=PictureThread(), clock=clock)
         self._backoff = backoff or SourceBackoff()
         self._assignment: gateway_pb2.Assignment | None = None
         self._reassigned = asyncio.Event()
@@ -117,6 +123,7 @@ class CameraWatch:
     def assign(self, assignment: gateway_pb2.Assignment) -> None:
         """Watch this; what is being watched already goes on undisturbed."""
         before, self._assignment = self._assignment, assignment
+        self._onlookers.zones = zones_of(MessageToDict(assignment.zone_config))
         self._set(generation=assignment.generation)
         if before is None or _differs(before, assignment):
             self._backoff.reset()
@@ -197,6 +204,7 @@ class CameraWatch:
                 count=self._count,
                 clock=self._clock,
                 settings=settings,
+                onlookers=self._onlookers,
             ) as pipeline:
                 self._pipeline = pipeline
                 await self._keep_reading(pipeline, assignment)
@@ -304,6 +312,7 @@ class CameraWatch:
             error_count=self.state.error_count + 1,
             next_retry_at=self._clock.now() + timedelta(seconds=delay_s),
         )
+        self._onlookers.miss(Trouble(reason=failure.reason, sentence=failure.sentence))
         self._free_models_soon()
         waiting = asyncio.create_task(self._clock.sleep(delay_s), name="source-backoff")
         news = asyncio.create_task(
@@ -324,6 +333,7 @@ class CameraWatch:
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields
         if self.state != before:
+            self._onlookers.miss(trouble_of(self.state.worker_status, self.state.failure_reason))
             self._changed()
 
     async def _first_of(self, *events: asyncio.Event) -> asyncio.Event:

@@ -167,6 +167,52 @@ class DropCameraResponse(_message.Message):
     held: bool
     def __init__(self, held: _Optional[bool] = ...) -> None: ...
 
+class GetSnapshotRequest(_message.Message):
+    __slots__ = ("camera_id", "longest_side", "annotated")
+    CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_SIDE_FIELD_NUMBER: _ClassVar[int]
+    ANNOTATED_FIELD_NUMBER: _ClassVar[int]
+    camera_id: str
+    longest_side: int
+    annotated: bool
+    def __init__(self, camera_id: _Optional[str] = ..., longest_side: _Optional[int] = ..., annotated: _Optional[bool] = ...) -> None: ...
+
+class GetSnapshotResponse(_message.Message):
+    __slots__ = ("picture",)
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    picture: Picture
+    def __init__(self, picture: _Optional[_Union[Picture, _Mapping]] = ...) -> None: ...
+
+class WatchFramesRequest(_message.Message):
+    __slots__ = ("camera_id", "fps", "longest_side", "annotated")
+    CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
+    FPS_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_SIDE_FIELD_NUMBER: _ClassVar[int]
+    ANNOTATED_FIELD_NUMBER: _ClassVar[int]
+    camera_id: str
+    fps: float
+    longest_side: int
+    annotated: bool
+    def __init__(self, camera_id: _Optional[str] = ..., fps: _Optional[float] = ..., longest_side: _Optional[int] = ..., annotated: _Optional[bool] = ...) -> None: ...
+
+class WatchFramesResponse(_message.Message):
+    __slots__ = ("picture",)
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    picture: Picture
+    def __init__(self, picture: _Optional[_Union[Picture, _Mapping]] = ...) -> None: ...
+
+class Picture(_message.Message):
+    __slots__ = ("jpeg", "captured_at", "width", "height")
+    JPEG_FIELD_NUMBER: _ClassVar[int]
+    CAPTURED_AT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    jpeg: bytes
+    captured_at: _timestamp_pb2.Timestamp
+    width: int
+    height: int
+    def __init__(self, jpeg: _Optional[bytes] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
 class DrainRequest(_message.Message):
     __slots__ = ("reason",)
     REASON_FIELD_NUMBER: _ClassVar[int]
