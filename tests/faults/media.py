@@ -9,21 +9,20 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from face_engine.engine import open_engine
 from tests.faults.media_pictures import PICTURES
-from tests.faults.media_world import World, of_size, running_world, shuffled
+from tests.faults.media_world import World, filmed, running_world, shuffled
 from tests.faults.row import Figures, Row, Violation, names
 from tests.support.reels import (
     Reel,
     corrupted,
     frozen,
-    gradient,
     joined,
-    reel,
     stamped,
     without_pictures_to_begin_with,
 )
@@ -215,13 +214,13 @@ async def _goes_on(world: World, sent: Reel) -> None:
 
 
 async def new_size_in_the_middle(world: World) -> None:
-    sizes = [(world.dice.randrange(96, 800, 16), world.dice.randrange(96, 600, 16)) for _ in "12"]
-    await _goes_on(world, joined(*(of_size(size) for size in sizes)))
+    sizes = [(world.dice.randrange(96, 480, 16), world.dice.randrange(96, 360, 16)) for _ in "12"]
+    await _goes_on(world, joined(*[await filmed(size=size) for size in sizes]))
 
 
 async def new_codec_after_a_break(world: World) -> None:
     async with world.wayward() as camera, world.watched(camera.url, sees=True) as watched:
-        camera.reel = reel(gradient(50, (352, 288)), codec="h265")
+        camera.reel = await filmed(size=(352, 288), codec="h265")
         watched.mark()
         camera.break_all()
         await world.notices(watched, "ended")
@@ -251,7 +250,7 @@ async def corrupt_units(world: World) -> None:
 
 
 async def b_frames(world: World) -> None:
-    await _goes_on(world, reel(gradient(50), b_frames=world.dice.randint(1, 4)))
+    await _goes_on(world, await filmed(b_frames=world.dice.randint(1, 4)))
 
 
 async def frozen_picture(world: World) -> None:
@@ -260,7 +259,7 @@ async def frozen_picture(world: World) -> None:
 
 async def no_key_frame(world: World) -> None:
     """Join a stream in the middle of a group of pictures as long as a minute."""
-    blind = without_pictures_to_begin_with(reel(gradient(50), key_every=1500))
+    blind = without_pictures_to_begin_with(await filmed(key_every=1500))
     async with world.wayward(reel=blind) as camera:
         camera.temper.burst_s = 0.0
         async with world.watched(camera.url) as watched:
@@ -278,7 +277,7 @@ async def no_key_frame(world: World) -> None:
 async def crowd_that_comes_back_at_once(world: World) -> None:
     """Break the connections of many cameras in the same moment."""
     count = _QUICK_CROWD if world.hurried else CROWD
-    small = reel(gradient(20, (160, 128)), fps=10, key_every=10)
+    small = await filmed(size=(160, 128), fps=10, key_every=10)
     async with world.wayward(reel=small) as camera:
         crowd: list[WatchedCamera] = []
         try:
@@ -335,13 +334,12 @@ async def put_in(
     """
     dice = random.Random(seed)
     count = 0
-    for _ in range(rounds):
+    for round_ in range(rounds):
         order = dice.sample(faults, len(faults))
         for at in range(0, len(order), at_once):
             together = order[at : at + at_once]
-            results = await asyncio.gather(
-                *(fault(world) for fault in together), return_exceptions=True
-            )
+            worlds = [replace(world, dice=_dice(seed, round_, fault)) for fault in together]
+            results = await asyncio.gather(*map(_put, together, worlds), return_exceptions=True)
             for fault, found in zip(together, results, strict=True):
                 if isinstance(found, BaseException):
                     raise _violation(seed, [fault], found) from found
@@ -351,6 +349,15 @@ async def put_in(
                 raise _violation(seed, together, error) from error
             count += len(together)
     return count
+
+
+async def _put(fault: Fault, world: World) -> None:
+    await fault(world)
+
+
+def _dice(seed: int, round_: int, fault: Any) -> random.Random:
+    """Return dice of a fault's own: those of a moment draw in any order."""
+    return random.Random(f"{seed} {round_} {fault.__name__}")
 
 
 def _violation(seed: int, faults: Sequence[Any], error: BaseException) -> Violation:

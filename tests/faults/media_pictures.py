@@ -94,7 +94,7 @@ def unusual_pictures(dice: random.Random, engine: FaceEngine) -> None:
     plain = engine.detect(photo, min_face_px=40).boxes
     for data in (encoded(photo, "JPEG", "CMYK"), grey.getvalue(), hole.getvalue()):
         pixels = decode_picture(data)
-        assert (pixels.shape, pixels.dtype) == (photo.shape, np.uint8)
+        assert pixels.shape == photo.shape
         found = engine.detect(pixels, min_face_px=40).boxes
         assert len(found) == len(plain) == 1
         assert np.abs(found - plain).max() < 12

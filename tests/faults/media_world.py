@@ -5,6 +5,7 @@ neighbour works all the time and must lose nothing by what is done to others; th
 nothing may ever arrive.
 """
 
+import asyncio
 import random
 import tempfile
 import threading
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch
 
-from tests.support.reels import Reel, gradient, reel
+from tests.support.reels import Codec, Reel, gradient, reel
 from tests.support.watching import WatchedCamera, Watching, watching
 from tests.support.wayward_camera import Guard, WaywardCamera, wayward_camera
 from tests.support.wrong_peers import Canary, canary
@@ -25,11 +26,11 @@ from vision_worker.sources.policy import SourceTimes
 
 NOTICED_S = 10.0
 """The promise: a camera's failure has its name after so long."""
-_HURRY = 8.0
+_HURRY = 4.0
 
 
 class HastyDice(random.Random):
-    """Draws an eighth of what it should, so that waits are short."""
+    """Draws a quarter of what it should, so that waits are short."""
 
     def uniform(self, a: float, b: float) -> float:
         return super().uniform(a, b) / _HURRY
@@ -40,7 +41,7 @@ class World:
     """What faults are put into.
 
     Attributes:
-        hurried: all times are an eighth of the real ones.
+        hurried: all times are a quarter of the real ones.
         noticed: seconds from each fault to its name.
         patience_s: how long a failure may take to get its name, or a stream to go on.
         recovered: seconds from each mend to the first frame, the worker's wait included.
@@ -118,11 +119,11 @@ async def running_world(*, seed: int, hurried: bool) -> AsyncIterator[World]:
     times = SourceTimes()
     if hurried:
         times = SourceTimes(open_s=times.open_s / _HURRY, stall_s=times.stall_s / _HURRY)
-    clip = reel(gradient(50))
+    clip = await filmed()
     async with AsyncExitStack() as stack:
         if hurried:
-            blind_after_s = reader._BLIND_AFTER_S / _HURRY
-            stack.enter_context(patch.object(reader, "_BLIND_AFTER_S", blind_after_s))
+            blind_after_s = reader.BLIND_AFTER_S / _HURRY
+            stack.enter_context(patch.object(reader, "BLIND_AFTER_S", blind_after_s))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         process = await stack.enter_async_context(watching(folder, times=times))
         listening = await stack.enter_async_context(canary())
@@ -140,9 +141,20 @@ async def running_world(*, seed: int, hurried: bool) -> AsyncIterator[World]:
         )
 
 
-def of_size(size: tuple[int, int], **options: int) -> Reel:
-    """Return a short reel of pictures of a size."""
-    return reel(gradient(50, size), **options)
+async def filmed(
+    *,
+    size: tuple[int, int] = (320, 240),
+    codec: Codec = "h264",
+    fps: int = 25,
+    key_every: int = 25,
+    b_frames: int = 0,
+) -> Reel:
+    """Make a reel of two seconds without holding up the cameras that are being played."""
+    return await asyncio.to_thread(
+        lambda: reel(
+            gradient(2 * fps, size), codec=codec, fps=fps, key_every=key_every, b_frames=b_frames
+        )
+    )
 
 
 def shuffled(one: Reel, dice: random.Random) -> Reel:

@@ -15,9 +15,11 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from vision_worker.decode.batch import DecoderName
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.lateness import Lateness
-from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.limits import MAX_PIXELS
+from vision_worker.decode.newest_frames import FrameSink
 from vision_worker.decode.picture import AvPicture
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
@@ -28,9 +30,8 @@ from vision_worker.sources.opening import OpenedSource, Source
 _CODECS = frozenset(
     {"h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9", "av1", "rawvideo"}
 )
-_MAX_PIXELS = 16_777_216
 _USUAL_FRAME_S = 1 / 25
-_BLIND_AFTER_S = 5.0
+BLIND_AFTER_S = 5.0
 _NO_PICTURE_S = 75.0  # some cameras send a key frame a minute, whoever joins
 _DAMAGED_IN_A_ROW = 200
 _LARGEST_LAG_S = 2.0
@@ -56,7 +57,7 @@ class FrameReader:
     def __init__(
         self,
         source: Source,
-        frames: NewestFrames,
+        frames: FrameSink,
         settings: DecodeSettings,
         clock: ThreadClock,
     ) -> None:
@@ -65,7 +66,7 @@ class FrameReader:
         self._settings = settings
         self._clock = clock
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="decode", daemon=True)
         self._sampler = TimeSampler(settings.sample_fps)
         self._rate = SampleRate(settings.sample_fps)
         self._lateness = Lateness()
@@ -119,7 +120,18 @@ class FrameReader:
         """Return whether the source sends, but has sent no whole picture for a while."""
         return self._blind
 
-    def _run(self) -> None:
+    @property
+    def decoder(self) -> DecoderName:
+        """Return what decodes: libav, always."""
+        return "pyav"
+
+    @property
+    def decoder_reason(self) -> str:
+        """Return nothing: it is as it should be."""
+        return ""
+
+    def run(self) -> None:
+        """Read in this very thread, to the end."""
         try:
             self._read()
         except SourceFailure as failure:
@@ -134,7 +146,7 @@ class FrameReader:
     def _read(self) -> None:
         opened = self._source.open()
         try:
-            stream = _video_stream(opened)
+            stream = video_stream(opened)
             frame_s = float(1 / stream.average_rate) if stream.average_rate else None
             skip = SkipPolicy(sample_period_s=self._sampler.period_s, frame_s=frame_s)
             timeline = MediaTimeline(frame_s or _USUAL_FRAME_S)
@@ -274,12 +286,12 @@ class FrameReader:
         """
         without_s = self._clock.monotonic() - self._last_picture_s
         usual_s = 3 * self._sampler.period_s  # where key frames alone are decoded
-        self._blind = without_s > max(_BLIND_AFTER_S, usual_s)
+        self._blind = without_s > max(BLIND_AFTER_S, usual_s)
         if without_s > max(_NO_PICTURE_S, usual_s):
             raise SourceFailure("no_key_frame")
 
 
-def _video_stream(opened: OpenedSource) -> VideoStream:
+def video_stream(opened: OpenedSource) -> VideoStream:
     """Return the first picture stream, ready to be decoded within limits."""
     streams = opened.container.streams.video
     if not streams:
@@ -290,12 +302,12 @@ def _video_stream(opened: OpenedSource) -> VideoStream:
         raise SourceFailure(
             "unsupported_codec", "The camera's codec is not supported; set it to H.264 or H.265."
         )
-    if context.width * context.height > _MAX_PIXELS:
+    if context.width * context.height > MAX_PIXELS:
         raise SourceFailure(
             "unsupported_codec", "The camera's picture is too large; 16 megapixels are the limit."
         )
     # only here: libav ignores it among the options of the container
-    context.options = {"max_pixels": str(_MAX_PIXELS)}
+    context.options = {"max_pixels": str(MAX_PIXELS)}
     context.thread_count = 1
     return stream
 
