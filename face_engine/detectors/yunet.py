@@ -25,7 +25,7 @@ _ACCEPT = 0.8
 _OVERLAP = 0.3
 _MAX_CANDIDATES = 2000
 
-_SIDES = (640, 800, 960, 1120, 1280, 1600)
+_SIDES = (640, 832, 1024, 1280, 1600)
 _USUAL_SIDE, _LARGEST_SIDE, _OVERVIEW_SIDE = 640, 1600, 320
 _COMFORTABLE_FACE = 16
 """A face of this many pixels is found surely; a picture is not searched any larger than needed."""
