@@ -54,6 +54,7 @@ class Quality:
     brightness: float
     verdict: str
     reasons: tuple[str, ...]
+    occlusion: float = 0.0  # rows of before it was measured have none
 
     @classmethod
     def from_proto(cls, message: embedding_pb2.FaceQuality) -> Self:
@@ -67,6 +68,7 @@ class Quality:
             brightness=message.brightness,
             verdict=message.verdict,
             reasons=tuple(message.reasons),
+            occlusion=message.occlusion,
         )
 
     def to_proto(self) -> embedding_pb2.FaceQuality:

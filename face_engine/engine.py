@@ -130,7 +130,8 @@ class FaceEngine:
             chips: (n, s, s, 3) from `align`.
             picture_size: width and height in pixels.
         """
-        return assess_faces(detections, chips, (picture_size[1], picture_size[0]))
+        size = (picture_size[1], picture_size[0])
+        return assess_faces(detections, chips, size, self.pack.alignment)
 
     def assess_outlines(
         self, detections: Detections, picture_size: tuple[int, int]

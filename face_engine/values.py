@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Verdict = Literal["good", "fair", "poor"]
-QualityReason = Literal["small", "blurred", "turned", "dark", "bright", "cut_off"]
+QualityReason = Literal["small", "blurred", "turned", "dark", "bright", "cut_off", "covered"]
 
 
 def _require_shape(name: str, actual: tuple[int, ...], expected: tuple[int, ...]) -> None:
@@ -76,6 +76,7 @@ class Quality:
         yaw: degrees, estimated from the five points; positive turns to the picture's right.
         pitch: degrees, estimated from the five points; positive looks down.
         brightness: mean luminance of the aligned chip, 0 to 1.
+        occlusion: 0 where both eyes and mouth corners can be seen, 1 where one surely cannot.
         verdict: "good" enrols and matches, "fair" matches, "poor" is not worth embedding.
         reasons: what lowers the score, the worst first; empty for a good face.
     """
@@ -86,6 +87,7 @@ class Quality:
     yaw: float
     pitch: float
     brightness: float
+    occlusion: float
     verdict: Verdict
     reasons: tuple[QualityReason, ...]
 

@@ -1,77 +1,75 @@
-"""Puts one worker together: the only place here that knows all concrete classes."""
+"""Puts one worker together: the only place here that knows all concrete classes.
 
-import os
+The process has a server, the models and the thread that they run in; its cameras come to it one by
+one (`cameras.py`), the first perhaps by its environment.
+"""
+
+from pathlib import Path
 from typing import Final
 
-import psutil
-
-from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from dfip.vision_worker.v1 import worker_service_pb2, worker_service_pb2_grpc
 from service_runtime.authentication import TokenVerifier
-from service_runtime.clients import FileToken, open_channel
+from service_runtime.clients import FileToken, TokenSource
 from service_runtime.clock import SystemClock
 from service_runtime.errors import ServiceError
-from service_runtime.identifiers import new_id
 from service_runtime.lifecycle import FAILED, STOPPED, Lifecycle, StartError
 from service_runtime.server import Binding, Server
 from service_runtime.settings import load_settings
-from vision_worker.camera import CameraWatch
-from vision_worker.gateway import Ending, Gateway
-from vision_worker.mapping import timestamp
-from vision_worker.report_spool import ReportSpool
+from vision_worker.cameras import CameraEnd, Cameras
+from vision_worker.engines import Engines
+from vision_worker.inference_thread import InferenceThread
+from vision_worker.process_load import ProcessLoad
 from vision_worker.servicer import WorkerServicer
 from vision_worker.settings import WorkerSettings
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy, camera_addresses
+from vision_worker.watched_camera import Surroundings, WatchedCamera
 
 TOKEN_REFUSED: Final = 3
 """Exit status that tells the manager to ask for a new token."""
 
 _EXIT_STATUS: Final = {
-    Ending.DRAINED: STOPPED,
-    Ending.SUPERSEDED: STOPPED,
-    Ending.TOKEN_REFUSED: TOKEN_REFUSED,
+    None: STOPPED,
+    CameraEnd.DRAINED: STOPPED,
+    CameraEnd.SUPERSEDED: STOPPED,
+    CameraEnd.TOKEN_REFUSED: TOKEN_REFUSED,
+    CameraEnd.CRASHED: FAILED,
 }
 
 
 async def run_worker(lifecycle: Lifecycle) -> None:
-    """Run a worker until it is drained, superseded or told to stop."""
+    """Run a worker until it is drained, has no camera any more, or is told to stop."""
     settings = load_settings(WorkerSettings)
     clock = SystemClock()
     transport = settings.transport()
-    token = FileToken(settings.token_file)
     verifier = TokenVerifier(settings.jwks_file, clock)
-    epoch = _epoch_of(token, verifier)
-    spool = ReportSpool()
-    index = await lifecycle.stack.enter_async_context(
-        open_channel(settings.index_target, token=token, transport=transport, peer="identity_index")
-    )
-    control_plane = await lifecycle.stack.enter_async_context(
-        open_channel(
-            settings.control_plane_target, token=token, transport=transport, peer="control_plane"
-        )
-    )
-    watch = CameraWatch(
-        camera_id=settings.camera_id,
+    engines, inference, load = Engines(), InferenceThread(), ProcessLoad(clock)
+    inference.start()
+    lifecycle.stack.callback(inference.close)
+    surroundings = Surroundings(
+        control_plane_target=settings.control_plane_target,
+        index_target=settings.index_target,
+        transport=transport,
         sources=Sources(_source_policy(settings)),
-        index=index,
-        spool=spool,
+        engines=engines,
+        inference=inference,
+        load=load,
+        cameras=lambda: cameras.watched,
         clock=clock,
-        reported=lambda: gateway.wake(),  # noqa: PLW0108 made below: each needs the other
-        changed=lambda: gateway.beat(),  # noqa: PLW0108 likewise
     )
-    pulse = _Pulse(watch)
-    gateway = Gateway(
-        control_plane,
-        hello=gateway_pb2.WorkerHello(
-            session_id=new_id(),
-            camera_id=settings.camera_id,
-            pod_name=f"camera-worker-{settings.camera_id}",
-        ),
-        spool=spool,
-        sink=watch,
-        heartbeat=pulse.heartbeat,
-        clock=clock,
+
+    def make(camera_id: str, epoch: int, token: TokenSource) -> WatchedCamera:
+        first = camera_id == settings.camera_id
+        return WatchedCamera(
+            camera_id=camera_id,
+            epoch=epoch,
+            token=token,
+            folder=Path.cwd() if first else settings.cameras_dir.absolute() / camera_id,
+            surroundings=surroundings,
+        )
+
+    cameras = Cameras(
+        make=make, capacity=settings.cameras_per_worker, verifier=verifier, clock=clock
     )
     server = Server(
         room="vision_worker",
@@ -79,37 +77,33 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         peers=("camera_manager",),
         listen=settings.listen,
         bindings=[
-            Binding(
-                descriptor=worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"],
-                add=worker_service_pb2_grpc.add_WorkerServiceServicer_to_server,
-                servicer=WorkerServicer(
-                    camera_id=settings.camera_id,
-                    epoch=epoch,
-                    started_at=clock.now(),
-                    watch=watch,
-                    spool=spool,
-                    drain=gateway.drain,
-                ),
+            Binding.of(
+                worker_service_pb2,
+                worker_service_pb2_grpc,
+                WorkerServicer(cameras=cameras, engines=engines, load=load),
             )
         ],
         verifier=verifier,
         clock=clock,
         reflection=settings.reflection,
-        max_concurrent_rpcs=20,
+        max_concurrent_rpcs=20 + settings.cameras_per_worker,
     )
     await server.start()
     lifecycle.stack.push_async_callback(server.stop, 1)
+    lifecycle.stack.push_async_callback(cameras.close)
+    if settings.camera_id and settings.token_file is not None:
+        token = FileToken(settings.token_file)
+        cameras.begin(settings.camera_id, _epoch_of(token, verifier), token)
     await server.set_serving(serving=True)
 
-    async def keep_line() -> None:
-        lifecycle.stop(_EXIT_STATUS.get(await gateway.run(), FAILED))
+    async def live() -> None:
+        lifecycle.stop(_EXIT_STATUS[await cameras.run()])
 
-    lifecycle.spawn("camera", watch.run())
-    line = lifecycle.spawn("gateway", keep_line())
+    living = lifecycle.spawn("cameras", live())
     await lifecycle.wait_for_stop()
-    if not line.done():  # told to stop from outside: say the last word first
-        gateway.drain()
-        await line
+    if not living.done():  # told to stop from outside: say the last word first
+        cameras.drain()
+        await living
 
 
 def _source_policy(settings: WorkerSettings) -> SourcePolicy:
@@ -129,29 +123,6 @@ def _source_policy(settings: WorkerSettings) -> SourcePolicy:
         hls=settings.allow_hls,
         devices=settings.allow_devices,
     )
-
-
-class _Pulse:
-    """Makes the heartbeat of the moment."""
-
-    def __init__(self, watch: CameraWatch) -> None:
-        self._watch = watch
-        self._process = psutil.Process(os.getpid())
-        self._process.cpu_percent()  # the first reading is the start of the interval
-
-    def heartbeat(self) -> gateway_pb2.WorkerHeartbeat:
-        state = self._watch.state
-        return gateway_pb2.WorkerHeartbeat(
-            worker_status=state.worker_status,
-            health_status=state.health_status,
-            failure_reason=state.failure_reason,
-            error_count=state.error_count,
-            next_retry_at=None if state.next_retry_at is None else timestamp(state.next_retry_at),
-            observed_generation=state.generation,
-            fps=self._watch.stats.fps,
-            memory_bytes=float(self._process.memory_info().rss),
-            cpu_share=self._process.cpu_percent() / 100,
-        )
 
 
 def _epoch_of(token: FileToken, verifier: TokenVerifier) -> int:

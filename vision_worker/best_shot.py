@@ -2,8 +2,9 @@
 
 Pure. A track shows one face many times; most views are worse than the best few, and an embedding
 costs more than anything but detection. So the first decision comes from the first good views, and
-afterwards only a clear improvement is embedded. `pipeline.py` offers every view of a track and
-embeds those that are taken.
+afterwards only a clear improvement is embedded. Poor views are never compared with anybody; the
+best of a few of them stands in for a track that shows nothing better, so that nobody passes unseen.
+`pipeline.py` offers every view of a track and embeds those that are taken.
 """
 
 from dataclasses import dataclass, replace
@@ -25,6 +26,11 @@ class ShotRules:
         early: shots that a decision wants quickly: of any quality, and as many good ones, so that
             one good second after many bad ones still gives two shots that can agree.
         improvement: by how much a view must beat the worst kept one to replace it.
+        stand_in_after_s: time into the track after which a poor view stands in for it; what is seen
+            for less may be no face at all.
+        stand_in_frames: frames that must have shown the face by then.
+        stand_in_spacing_s: least time between two stand-ins.
+        stand_ins: that a track tries at most.
     """
 
     kept: int = 5
@@ -34,6 +40,10 @@ class ShotRules:
     late_spacing_s: float = 1.0
     early: int = 2
     improvement: float = 0.08
+    stand_in_after_s: float = 1.0
+    stand_in_frames: int = 4
+    stand_in_spacing_s: float = 1.0
+    stand_ins: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +72,18 @@ class BestShots:
         shots: the kept ones, in the order of time.
         next_key: key of the next shot; also how many were taken in all.
         last_taken_s: media time of the latest shot taken, kept or since replaced.
+        stand_in: the best poor view, where there is no shot.
+        stand_ins: poor views that were looked at for that.
+        last_stand_in_s: media time of the latest of them.
     """
 
     started_s: float
     shots: tuple[Shot, ...] = ()
     next_key: int = 0
     last_taken_s: float | None = None
+    stand_in: Shot | None = None
+    stand_ins: int = 0
+    last_stand_in_s: float | None = None
 
     def offer(
         self, *, at_s: float, quality: float, verdict: Verdict, rules: ShotRules
@@ -100,6 +116,28 @@ class BestShots:
         if len(self.shots) < rules.kept:
             return good or at_s - self.started_s >= rules.patience_s
         return quality >= min(shot.quality for shot in self.shots) + rules.improvement
+
+    def lacks_stand_in(self, *, at_s: float, frames: int, rules: ShotRules) -> bool:
+        """Return whether a poor view is worth a closer look, as nothing better was seen yet.
+
+        Args:
+            at_s: media time in seconds.
+            frames: in which the face was seen so far.
+            rules: how long a poor face must last.
+        """
+        if self.next_key or self.stand_ins >= rules.stand_ins or frames < rules.stand_in_frames:
+            return False
+        if self.last_stand_in_s is not None:
+            return at_s - self.last_stand_in_s >= rules.stand_in_spacing_s
+        return at_s - self.started_s >= rules.stand_in_after_s
+
+    def offer_stand_in(self, *, at_s: float, quality: float) -> tuple["BestShots", Shot | None]:
+        """Return the state after such a look, and the view if it stands in for the track now."""
+        shot = Shot(key=self.next_key, at_s=at_s, quality=quality, good=False)
+        looked = replace(self, stand_ins=self.stand_ins + 1, last_stand_in_s=at_s)
+        if self.stand_in is not None and quality <= self.stand_in.quality:
+            return looked, None
+        return replace(looked, stand_in=shot), shot
 
     @property
     def best(self) -> Shot | None:

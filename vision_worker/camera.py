@@ -2,7 +2,8 @@
 
 ``gateway`` hands assignments in and asks for heartbeats; ``pipeline`` turns frames into sightings,
 which go into the spool. A source that fails is named and tried again here, inside the living
-worker; a changed address or model setting starts over, a renamed camera does not.
+worker, and holds no models after a while; a changed address or model setting starts over, a renamed
+camera does not.
 """
 
 import asyncio
@@ -15,15 +16,17 @@ from typing import cast
 import grpc
 
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
-from face_engine.engine import FaceEngine, open_engine
+from face_engine.engine import FaceEngine
 from face_engine.errors import AcceleratorUnavailable, PackError
 from face_engine.onnx_session import Accelerator
 from service_runtime.clock import Clock
 from service_runtime.secret import Secret
 from service_runtime.structured_logging import get_logger
 from vision_worker.decode.reader import DecodeSettings
+from vision_worker.engines import CameraModels, EngineKey, Engines
 from vision_worker.identification import IdentityClient
-from vision_worker.inference import InferenceThread
+from vision_worker.inference import MEASURED_AT, CameraInference
+from vision_worker.inference_thread import Lane
 from vision_worker.mapping import sighting_report
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
 from vision_worker.report_spool import ReportSpool
@@ -33,6 +36,7 @@ from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import Source, Sources
 from vision_worker.stats import PipelineStats
 
+_IDLE_MODELS_S = 30.0
 _LOOK_EVERY_S = 2.0
 _log = get_logger(__name__)
 
@@ -58,6 +62,8 @@ class CameraWatch:
         camera_id: The camera.
         sources: Opens the camera.
         index: Channel to the identity index.
+        engines: The models of the process.
+        lane: Where its work for the models queues up.
         spool: Where sightings go.
         clock: Where time comes from.
         reported: Called when the spool holds something new.
@@ -71,6 +77,8 @@ class CameraWatch:
         camera_id: str,
         sources: Sources,
         index: grpc.aio.Channel,
+        engines: Engines,
+        lane: Lane,
         spool: ReportSpool,
         clock: Clock,
         reported: Callable[[], None],
@@ -80,6 +88,8 @@ class CameraWatch:
         self._camera_id = camera_id
         self._sources = sources
         self._index = index
+        self._engines = engines
+        self._lane = lane
         self._spool = spool
         self._clock = clock
         self._reported = reported
@@ -91,12 +101,19 @@ class CameraWatch:
         self._stopping = asyncio.Event()
         self._stopped = asyncio.Event()
         self._pipeline: CameraPipeline | None = None
+        self._models: CameraModels | None = None
+        self._freeing: asyncio.Task[None] | None = None
         self.state = CameraState()
 
     @property
     def stats(self) -> PipelineStats:
         """Return the pipeline's counters."""
         return self._pipeline.stats if self._pipeline is not None else PipelineStats()
+
+    @property
+    def models_loaded(self) -> bool:
+        """Whether it holds models now."""
+        return self._models is not None and self._models.loaded
 
     def assign(self, assignment: gateway_pb2.Assignment) -> None:
         """Watch this; what is being watched already goes on undisturbed."""
@@ -130,15 +147,46 @@ class CameraWatch:
 
     async def _watch(self, assignment: gateway_pb2.Assignment) -> None:
         """Watch one assignment until there is another or the end has come."""
-        engine = await self._open_engine(assignment)
-        if engine is None:
-            await self._first_of(self._reassigned, self._stopping)
-            return
-        inference = InferenceThread(engine)
-        identity = IdentityClient(self._index, pack_id=engine.pack.pack_id)
+        wanted = assignment.model_config
+        key = EngineKey(
+            pack_id=wanted.pack_id,
+            accelerator=cast(Accelerator, wanted.accelerator or "auto"),
+            required=wanted.accelerator_required,
+        )
+        self._models = models = CameraModels(self._engines, key)
+        try:
+            while not (self._stopping.is_set() or self._reassigned.is_set()):
+                self._retry.clear()
+                try:
+                    await self._watch_with(models, assignment)
+                except (PackError, AcceleratorUnavailable) as error:
+                    # a change of settings mends it, or somebody who prepares the pack and says so
+                    self._say_without_models(error)
+                    await self._first_of(self._retry, self._reassigned, self._stopping)
+        finally:
+            self._keep_models()
+            models.let_go()
+
+    async def _watch_with(self, models: CameraModels, assignment: gateway_pb2.Assignment) -> None:
+        """Watch, from the loading of models on.
+
+        Raises:
+            PackError, AcceleratorUnavailable: They cannot be loaded, or not again.
+        """
+        wanted = assignment.model_config
+        self._set(accelerator_asked=wanted.accelerator)
+        engine = await self._engine_of(models)
+        inference = CameraInference(
+            lane=self._lane,
+            pack=engine.pack,
+            working_side=engine.working_side(MEASURED_AT, min_face_px=wanted.min_face_px),
+            engine=lambda: self._engine_of(models),
+        )
+        del engine  # held by the models alone, so that they can let go of it
+        identity = IdentityClient(self._index, pack_id=inference.pack.pack_id)
         settings = PipelineSettings(
-            decode=DecodeSettings(sample_fps=assignment.model_config.sample_fps),
-            min_face_px=assignment.model_config.min_face_px,
+            decode=DecodeSettings(sample_fps=wanted.sample_fps),
+            min_face_px=wanted.min_face_px,
         )
         try:
             async with CameraPipeline(
@@ -153,28 +201,35 @@ class CameraWatch:
                 await self._keep_reading(pipeline, assignment)
         finally:
             await identity.close()
-            inference.close()
-            engine.close()
 
-    async def _open_engine(self, assignment: gateway_pb2.Assignment) -> FaceEngine | None:
-        """Load the models; None when they cannot be, which only a change of settings mends."""
-        wanted = assignment.model_config
-        try:
-            engine = await asyncio.to_thread(
-                open_engine,
-                wanted.pack_id,
-                accelerator=cast(Accelerator, wanted.accelerator or "auto"),
-                accelerator_required=wanted.accelerator_required,
-            )
-        except (PackError, AcceleratorUnavailable) as error:
-            _log.error("engine.cannot_open", sentence=str(error))
-            reason = "model_unavailable"
-            if isinstance(error, AcceleratorUnavailable):
-                reason = "accelerator_unavailable"
-            self._set(worker_status="failed", health_status="unhealthy", failure_reason=reason)
-            return None
-        self._set(accelerator_asked=wanted.accelerator, accelerator_used=engine.accelerator_used)
+    async def _engine_of(self, models: CameraModels) -> FaceEngine:
+        """Return the models, and say what they run on: loaded again, it may be something else."""
+        engine = await models.engine()
+        if engine.accelerator_used != self.state.accelerator_used:
+            self._set(accelerator_used=engine.accelerator_used)
         return engine
+
+    def _say_without_models(self, error: PackError | AcceleratorUnavailable) -> None:
+        _log.error("engine.cannot_open", sentence=str(error))
+        reason = "model_unavailable"
+        if isinstance(error, AcceleratorUnavailable):
+            reason = "accelerator_unavailable"
+        self._set(worker_status="failed", health_status="unhealthy", failure_reason=reason)
+
+    def _free_models_soon(self) -> None:
+        """Let go of the models unless frames come within a while."""
+        if self._freeing is None:
+            self._freeing = asyncio.create_task(self._free_models(), name="free-models")
+
+    def _keep_models(self) -> None:
+        if self._freeing is not None:
+            self._freeing.cancel()
+            self._freeing = None
+
+    async def _free_models(self) -> None:
+        await self._clock.sleep(_IDLE_MODELS_S)
+        if self._models is not None:
+            self._models.let_go()
 
     async def _keep_reading(
         self, pipeline: CameraPipeline, assignment: gateway_pb2.Assignment
@@ -191,6 +246,7 @@ class CameraWatch:
                 continue
             if played:  # a recording that does not loop
                 self._set(worker_status="stopped", health_status="healthy", failure_reason="ended")
+                self._free_models_soon()
                 await self._first_of(self._retry, self._reassigned, self._stopping)
 
     async def _read(self, pipeline: CameraPipeline, source: Source) -> bool:
@@ -219,9 +275,10 @@ class CameraWatch:
     async def _say_when_seeing(self, pipeline: CameraPipeline) -> None:
         """Say that the camera runs once it does, and from then on whether that is as asked."""
         await pipeline.seeing.wait()
-        asked, used = self.state.accelerator_asked, self.state.accelerator_used
-        lacking = "accelerator_unavailable" if asked == "cuda" and used != "cuda" else "none"
+        self._keep_models()
         while True:
+            asked, used = self.state.accelerator_asked, self.state.accelerator_used
+            lacking = "accelerator_unavailable" if asked == "cuda" and used != "cuda" else "none"
             reason = "overloaded" if pipeline.stats.overloaded else lacking
             self._set(
                 worker_status="running",
@@ -246,6 +303,7 @@ class CameraWatch:
             error_count=self.state.error_count + 1,
             next_retry_at=self._clock.now() + timedelta(seconds=delay_s),
         )
+        self._free_models_soon()
         waiting = asyncio.create_task(self._clock.sleep(delay_s), name="source-backoff")
         news = asyncio.create_task(
             self._first_of(self._retry, self._reassigned, self._stopping), name="news"

@@ -1,15 +1,13 @@
-"""The one thread of the process in which models run, shared by all its cameras.
+"""What a camera asks of the models, done in the thread that all cameras share.
 
-ONNX Runtime sessions that run side by side fight for the same cores, so frames and chips queue up
-here instead; asyncio awaits the results. Every frame is looked at, on its small image. What costs
-more happens for few faces and at the camera's own resolution: `study` cuts chips and assesses them,
-`take` embeds the chosen and makes their crops. `pipeline.py` calls it.
+Frames and chips queue up in the camera's lane (`inference_thread.py`); asyncio awaits the results.
+Every frame is looked at, on its small image. What costs more happens for few faces and at the
+camera's own resolution: `study` cuts chips and assesses them, `take` embeds the chosen and makes
+their crops. `pipeline.py` calls it.
 """
 
-import asyncio
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,6 +20,7 @@ from face_engine.values import Detections, Quality, Verdict
 from vision_worker.crops import crop_face
 from vision_worker.decode.frame import Frame
 from vision_worker.decode.picture import Picture
+from vision_worker.inference_thread import Lane
 from vision_worker.tracking.shot_cut import thumbnail
 
 T = TypeVar("T")
@@ -79,21 +78,28 @@ class Shots:
     crop_s: float
 
 
-class InferenceThread:
-    """Runs one engine's models, one call after the other."""
+class CameraInference:
+    """The models as one camera sees them: its lane of the thread, its share of an engine.
 
-    def __init__(self, engine: FaceEngine) -> None:
+    Args:
+        lane: Where its work queues up.
+        pack: Pack that the models belong to.
+        working_side: Longest side of the images that `look` wants.
+        engine: Gives the models, loaded if need be; what it raises passes through.
+    """
+
+    def __init__(
+        self,
+        *,
+        lane: Lane,
+        pack: ModelPack,
+        working_side: int,
+        engine: Callable[[], Awaitable[FaceEngine]],
+    ) -> None:
+        self._lane = lane
         self._engine = engine
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
-
-    @property
-    def pack(self) -> ModelPack:
-        """Return the pack that the models belong to."""
-        return self._engine.pack
-
-    def working_side(self, *, min_face_px: int) -> int:
-        """Return the longest side of the images that `look` wants."""
-        return self._engine.working_side(MEASURED_AT, min_face_px=min_face_px)
+        self.pack = pack
+        self.working_side = working_side
 
     async def look(self, frame: Frame, *, min_face_px: int) -> Look:
         """Find the faces of a frame.
@@ -103,66 +109,60 @@ class InferenceThread:
             min_face_px: lower faces are left out, in pixels of the frame's picture, scaled down to
                 `MEASURED_AT` where it is larger.
         """
-        return await self.run(lambda: self._look(frame, min_face_px))
+        engine = await self._engine()
+        return await self._lane.run(lambda: _look(engine, frame, min_face_px))
 
     async def study(self, picture: Picture, faces: Detections) -> Study:
         """Cut and assess some faces of a picture."""
-        return await self.run(lambda: self._study(picture, faces))
+        engine = await self._engine()
+        return await self._lane.run(lambda: _study(engine, picture, faces))
 
     async def take(
         self, picture: Picture, boxes: NDArray[np.float32], chips: NDArray[np.uint8]
     ) -> Shots:
         """Embed (n, s, s, 3) chips and crop the faces, (n, 4) boxes, from their picture."""
-        return await self.run(lambda: self._take(picture, boxes, chips))
+
+        def crop(embeddings: NDArray[np.float32], embed_s: float) -> Shots:
+            began = time.perf_counter()
+            crops = [crop_face(picture, box) for box in boxes]
+            crop_s = time.perf_counter() - began
+            return Shots(embeddings=embeddings, crops=crops, embed_s=embed_s, crop_s=crop_s)
+
+        return await self._lane.embed(await self._engine(), chips, then=crop)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do any other short work beside the models, such as an encoding."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await self._lane.run(work)
 
-    def close(self) -> None:
-        """Let go of the thread once it has done what was asked of it."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _look(self, frame: Frame, min_face_px: int) -> Look:
-        began = time.perf_counter()
-        size = frame.picture.size
-        smallest = min_face_px * max(frame.image.shape) / min(max(size), MEASURED_AT)
-        found = _enlarged(self._engine.detect(frame.image, min_face_px=smallest), frame.scale)
-        detected = time.perf_counter()
-        return Look(
-            detections=found,
-            outlines=self._engine.assess_outlines(found, size),
-            thumb=thumbnail(frame.image),
-            detect_s=detected - began,
-        )
+def _look(engine: FaceEngine, frame: Frame, min_face_px: int) -> Look:
+    began = time.perf_counter()
+    size = frame.picture.size
+    smallest = min_face_px * max(frame.image.shape) / min(max(size), MEASURED_AT)
+    found = _enlarged(engine.detect(frame.image, min_face_px=smallest), frame.scale)
+    detected = time.perf_counter()
+    return Look(
+        detections=found,
+        outlines=engine.assess_outlines(found, size),
+        thumb=thumbnail(frame.image),
+        detect_s=detected - began,
+    )
 
-    def _study(self, picture: Picture, faces: Detections) -> Study:
-        began = time.perf_counter()
-        chips = np.concatenate([self._chip(picture, points) for points in faces.points])
-        qualities = self._engine.assess(faces, chips, picture.size)
-        return Study(chips=chips, qualities=qualities, seconds=time.perf_counter() - began)
 
-    def _chip(self, picture: Picture, points: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return the (1, s, s, 3) chip of a face, from the part of the picture that it covers."""
-        x1, y1, x2, y2 = self._engine.footprint(points)
-        width, height = picture.size
-        x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
-        part = picture.region(x1, y1, x2, y2)
-        return self._engine.align(part, points[None] - np.array([x1, y1], np.float32))
+def _study(engine: FaceEngine, picture: Picture, faces: Detections) -> Study:
+    began = time.perf_counter()
+    chips = np.concatenate([_chip(engine, picture, points) for points in faces.points])
+    qualities = engine.assess(faces, chips, picture.size)
+    return Study(chips=chips, qualities=qualities, seconds=time.perf_counter() - began)
 
-    def _take(
-        self, picture: Picture, boxes: NDArray[np.float32], chips: NDArray[np.uint8]
-    ) -> Shots:
-        began = time.perf_counter()
-        embeddings = self._engine.embed(chips)
-        embedded = time.perf_counter()
-        crops = [crop_face(picture, box) for box in boxes]
-        return Shots(
-            embeddings=embeddings,
-            crops=crops,
-            embed_s=embedded - began,
-            crop_s=time.perf_counter() - embedded,
-        )
+
+def _chip(engine: FaceEngine, picture: Picture, points: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the (1, s, s, 3) chip of a face, from the part of the picture that it covers."""
+    x1, y1, x2, y2 = engine.footprint(points)
+    width, height = picture.size
+    x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
+    part = picture.region(x1, y1, x2, y2)
+    return engine.align(part, points[None] - np.array([x1, y1], np.float32))
 
 
 def _enlarged(found: Detections, scale: tuple[float, float]) -> Detections:

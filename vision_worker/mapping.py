@@ -59,6 +59,7 @@ def face_quality(quality: Quality) -> embedding_pb2.FaceQuality:
         yaw=quality.yaw,
         pitch=quality.pitch,
         brightness=quality.brightness,
+        occlusion=quality.occlusion,
         verdict=quality.verdict,
         reasons=quality.reasons,
     )

@@ -29,7 +29,7 @@ from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
-from vision_worker.inference import InferenceThread, Look, Study
+from vision_worker.inference import CameraInference, Look, Study
 from vision_worker.occupancy.counting import OccupancyCounter, OccupancyRules, OccupancySample
 from vision_worker.occupancy.people import SeenFace
 from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
@@ -122,7 +122,7 @@ class CameraPipeline:
         self,
         *,
         camera_id: str,
-        inference: InferenceThread,
+        inference: CameraInference,
         identity: IdentityPort,
         report: Callable[[SightingDraft], None],
         clock: Clock,
@@ -183,7 +183,7 @@ class CameraPipeline:
             SourceFailure: the source failed. `watch` may be called again.
         """
         frames = NewestFrames(asyncio.get_running_loop(), capacity=self._settings.frames_waiting)
-        side = self._inference.working_side(min_face_px=self._settings.min_face_px)
+        side = self._inference.working_side
         decoding = replace(self._settings.decode, longest_side=side)
         reader = FrameReader(source, frames, decoding, self._thread_clock)
         self._reader = reader
@@ -298,11 +298,17 @@ class CameraPipeline:
             if not confirmed:
                 continue
             score, verdict = look.outlines[face.detection]
-            if track.shots.wanted(
+            wanted = track.shots.wanted(
                 at_s=self._media_s, quality=score, verdict=verdict, rules=self._settings.shots
-            ):
+            )
+            if wanted or self._lacks_stand_in(track):
                 views.append((track, face.detection))
         return views
+
+    def _lacks_stand_in(self, track: TrackSighting) -> bool:
+        return track.shots.lacks_stand_in(
+            at_s=self._media_s, frames=track.frames, rules=self._settings.shots
+        )
 
     def _new_track(self, track_id: int, frame: Frame) -> TrackSighting:
         return TrackSighting(
@@ -333,6 +339,10 @@ class CameraPipeline:
                 verdict=quality.verdict,
                 rules=self._settings.shots,
             )
+            if shot is None and self._lacks_stand_in(track):
+                track.shots, shot = track.shots.offer_stand_in(
+                    at_s=self._media_s, quality=quality.score
+                )
             if shot is not None:
                 taken.append((track, shot, row))
         if taken:
@@ -345,7 +355,7 @@ class CameraPipeline:
         study: Study,
         taken: Sequence[tuple[TrackSighting, Shot, int]],
     ) -> None:
-        """Embed shots and ask who they show."""
+        """Embed shots, and ask who they show, but for those that only stand in for better ones."""
         rows = [row for *_, row in taken]
         shots = await self._inference.take(frame.picture, boxes[rows], study.chips[rows])
         self._counters.embeddings += len(rows)
@@ -360,8 +370,11 @@ class CameraPipeline:
                 crop=shots.crops[at],
                 captured_at=frame.captured_at,
             )
-            track.ask(record)
-            self._ask(track, record)
+            if track.shots.stand_in is shot:
+                track.stand_in_with(record)
+            else:
+                track.ask(record)
+                self._ask(track, record)
 
     def _ask(self, track: TrackSighting, record: ShotRecord) -> None:
         self._questions.append((track, record))

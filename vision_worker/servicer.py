@@ -1,62 +1,91 @@
-"""What the manager may ask this worker: how it does, and to end."""
+"""What the manager may ask this worker: to take and drop cameras, how it does, and to end."""
 
-from collections.abc import Callable
-from datetime import datetime
+from typing import Any
 
-from dfip.vision_worker.v1 import worker_service_pb2, worker_service_pb2_grpc
-from vision_worker.camera import CameraWatch
+from dfip.vision_worker.v1 import worker_service_pb2 as contract
+from dfip.vision_worker.v1 import worker_service_pb2_grpc
+from service_runtime.secret import Secret
+from vision_worker.cameras import Cameras, Held
+from vision_worker.engines import Engines
 from vision_worker.mapping import stage_timings, timestamp
-from vision_worker.report_spool import ReportSpool
+from vision_worker.process_load import ProcessLoad
+
+_ALSO_SINGLE = [
+    field.name
+    for field in contract.CameraWork.DESCRIPTOR.fields
+    if field.name in contract.GetWorkerStatusResponse.DESCRIPTOR.fields_by_name
+]
 
 
 class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     """Answers for one worker."""
 
-    def __init__(
-        self,
-        *,
-        camera_id: str,
-        epoch: int,
-        started_at: datetime,
-        watch: CameraWatch,
-        spool: ReportSpool,
-        drain: Callable[[], None],
-    ) -> None:
-        self._camera_id = camera_id
-        self._epoch = epoch
-        self._started_at = started_at
-        self._watch = watch
-        self._spool = spool
-        self._drain = drain
+    def __init__(self, *, cameras: Cameras, engines: Engines, load: ProcessLoad) -> None:
+        self._cameras = cameras
+        self._engines = engines
+        self._load = load
 
     async def GetWorkerStatus(
-        self, _request: worker_service_pb2.GetWorkerStatusRequest, _context: object
-    ) -> worker_service_pb2.GetWorkerStatusResponse:
+        self, request: contract.GetWorkerStatusRequest, _context: object
+    ) -> contract.GetWorkerStatusResponse:
         """Say what the worker does."""
-        state, stats = self._watch.state, self._watch.stats
-        return worker_service_pb2.GetWorkerStatusResponse(
-            camera_id=self._camera_id,
-            epoch=self._epoch,
-            worker_status=state.worker_status,
-            failure_reason=state.failure_reason,
-            started_at=timestamp(self._started_at),
-            fps=stats.fps,
-            frames_decoded=stats.frames_decoded,
-            frames_sampled=stats.frames_sampled,
-            frames_dropped=stats.frames_dropped,
-            faces_detected=stats.faces_detected,
-            embeddings=stats.embeddings,
-            sightings_acknowledged=self._spool.acknowledged,
-            sightings_pending=self._spool.pending,
-            sightings_dropped=self._spool.dropped + stats.questions_dropped,
-            stages=stage_timings(stats),
-            accelerator_asked=state.accelerator_asked,
-            accelerator_used=state.accelerator_used,
+        works = {name: _camera_work(held) for name, held in self._cameras.held.items()}
+        one: dict[str, Any] = {}
+        if request.camera_id or works:
+            work = works[self._cameras.find(request.camera_id).camera_id]
+            one = {name: getattr(work, name) for name in _ALSO_SINGLE}
+        return contract.GetWorkerStatusResponse(
+            **one,
+            cameras=works.values(),
+            capacity=self._cameras.capacity,
+            memory_bytes=self._load.memory_bytes(),
+            engines=self._engines.loaded,
         )
 
+    async def TakeCamera(
+        self, request: contract.TakeCameraRequest, _context: object
+    ) -> contract.TakeCameraResponse:
+        """Watch one more camera, or one in a newer epoch."""
+        epoch = await self._cameras.take(request.camera_id, Secret(request.token))
+        return contract.TakeCameraResponse(epoch=epoch)
+
+    async def DropCamera(
+        self, request: contract.DropCameraRequest, _context: object
+    ) -> contract.DropCameraResponse:
+        """Let go of one camera."""
+        held = await self._cameras.drop(request.camera_id, reason=request.reason)
+        return contract.DropCameraResponse(held=held)
+
     async def Drain(
-        self, _request: worker_service_pb2.DrainRequest, _context: object
-    ) -> worker_service_pb2.DrainResponse:
-        """Report what is left, then end."""
-        self._drain()
-        return worker_service_pb2.DrainResponse()
+        self, _request: contract.DrainRequest, _context: object
+    ) -> contract.DrainResponse:
+        """Report what is left of all cameras, then end."""
+        self._cameras.drain()
+        return contract.DrainResponse()
+
+
+def _camera_work(held: Held) -> contract.CameraWork:
+    """Return what the worker does for one camera."""
+    camera = held.camera
+    state, stats = camera.state, camera.stats
+    return contract.CameraWork(
+        camera_id=camera.camera_id,
+        epoch=camera.epoch,
+        worker_status=state.worker_status,
+        failure_reason=state.failure_reason,
+        started_at=timestamp(camera.started_at),
+        ending="" if held.ending is None else held.ending.value,
+        fps=stats.fps,
+        frames_decoded=stats.frames_decoded,
+        frames_sampled=stats.frames_sampled,
+        frames_dropped=stats.frames_dropped,
+        faces_detected=stats.faces_detected,
+        embeddings=stats.embeddings,
+        sightings_acknowledged=camera.spool.acknowledged,
+        sightings_pending=camera.spool.pending,
+        sightings_dropped=camera.spool.dropped + stats.questions_dropped,
+        stages=stage_timings(stats),
+        accelerator_asked=state.accelerator_asked,
+        accelerator_used=state.accelerator_used,
+        models_loaded=camera.models_loaded,
+    )

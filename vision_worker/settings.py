@@ -1,9 +1,12 @@
-"""What a worker is told by whoever starts it. The camera's address is not among it."""
+"""What a worker is told by whoever starts it. No camera's address is among it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from service_runtime.settings import SettingsError
 from service_runtime.transport import TransportSettings
+
+MOST_CAMERAS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,13 +14,16 @@ class WorkerSettings(TransportSettings):
     """Settings of one worker.
 
     Attributes:
-        camera_id: the camera that its token is for.
         control_plane_target: where the gateway is.
         index_target: where the identity index is.
         listen: where the manager reaches the worker.
         jwks_file: public keys of the site.
-        token_file: the worker's token.
         media_root: the folder that `file://` cameras are below.
+        camera_id: the camera that it begins with; without, it waits to be given one.
+        token_file: the token of that camera.
+        cameras_per_worker: how many cameras it takes at once; with one, it ends with its camera.
+        cameras_dir: each further camera has its folder below; by default the folder above the
+            working directory.
         pack: model pack of the site.
         reflection: offer reflection to valid tokens.
         camera_networks: the only networks that cameras may be in, as ``10.0.7.0/24,fd00:1::/64``;
@@ -27,16 +33,29 @@ class WorkerSettings(TransportSettings):
         allow_devices: let a camera be a device of this machine.
     """
 
-    camera_id: str
     control_plane_target: str
     index_target: str
     listen: str
     jwks_file: Path
-    token_file: Path
     media_root: Path
+    camera_id: str = ""
+    token_file: Path | None = None
+    cameras_per_worker: int = 1
+    cameras_dir: Path = Path("..")
     pack: str = "builtin"
     reflection: bool = False
     camera_networks: str = ""
     camera_ca_file: Path | None = None
     allow_hls: bool = False
     allow_devices: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what one setting means for another.
+
+        Raises:
+            SettingsError: They do not go together.
+        """
+        if not 1 <= self.cameras_per_worker <= MOST_CAMERAS:
+            raise SettingsError(f"DFIP_CAMERAS_PER_WORKER must be 1 to {MOST_CAMERAS}")
+        if self.camera_id and self.token_file is None:
+            raise SettingsError("DFIP_TOKEN_FILE is not set; a worker needs its camera's token")

@@ -2,8 +2,8 @@
 
 Pure: it is told everything, with times. The first report goes out as soon as the person is known,
 or after a few shots, at the latest some 3 s into the track; later ones when something changed, now
-and then to say that the person is still there, and at the end. `pipeline.py` keeps one for each
-track.
+and then to say that the person is still there, and at the end. A track of which nothing was worth
+comparing is reported once, at its end, as somebody unknown. `pipeline.py` keeps one for each track.
 """
 
 import uuid
@@ -104,6 +104,7 @@ class TrackSighting:
     records: dict[int, ShotRecord] = field(default_factory=dict)
     answers: dict[int, tuple[Candidate, ...]] = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
+    stand_in: ShotRecord | None = None
     latency_ms: float = 0.0
     revision: int = 0
     reported_s: float = 0.0
@@ -121,6 +122,10 @@ class TrackSighting:
         self.records[record.key] = record
         self.waiting.add(record.key)
         self._forget_replaced()
+
+    def stand_in_with(self, record: ShotRecord) -> None:
+        """Note a poor shot that stands for the track where there is no other."""
+        self.stand_in = record
 
     def answered(self, key: int, candidates: Sequence[Candidate], *, now: datetime) -> None:
         """Note what the index said about a shot."""
@@ -143,10 +148,10 @@ class TrackSighting:
 
     def due(self, now_s: float) -> SightingDraft | None:
         """Return the report that should go out now, if one should; it counts as sent."""
-        if not self.answers or not self.confirmed:
+        best = self._best()
+        if best is None or not self.confirmed:
             return None
         decision = self._decide()
-        best = self._best()
         state = (decision.decision, decision.person_id, best.key)
         if self.reported is None:
             ripe = (
@@ -188,9 +193,13 @@ class TrackSighting:
         ]
         return decide(evidence, self.thresholds)
 
-    def _best(self) -> ShotRecord:
+    def _best(self) -> ShotRecord | None:
+        """Return the shot that stands for the sighting, or None as long as there is none."""
         answered = [self.records[key] for key in self.answers]
-        return max(answered, key=lambda record: (record.quality.score, -record.key))
+        if answered:
+            return max(answered, key=lambda record: (record.quality.score, -record.key))
+        compared = self.records or self.shots.next_key
+        return self.stand_in if self.over and not compared else None
 
     def _forget_replaced(self) -> None:
         """Drop shots that better ones replaced, once these have their answers."""

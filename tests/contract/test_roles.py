@@ -113,6 +113,8 @@ LET_IN = {
     "dfip.identity_index.v1.IdentityIndexService/Identify": WORKER,
     "dfip.identity_index.v1.IdentityIndexService/GetIndexStatus": OPERATOR,
     "dfip.vision_worker.v1.WorkerService/GetWorkerStatus": MANAGER,
+    "dfip.vision_worker.v1.WorkerService/TakeCamera": MANAGER,
+    "dfip.vision_worker.v1.WorkerService/DropCamera": MANAGER,
     "dfip.vision_worker.v1.WorkerService/Drain": MANAGER,
 }
 LIMITED = {

@@ -16,12 +16,12 @@ from face_engine.engine import FaceEngine
 from identity_index.faiss_gallery import FlatGallery, GalleryFace
 from service_runtime.secret import Secret
 from tests.support.clips import write_clip
+from tests.support.inference import inference_with
 from tests.support.looks.portraits import ASTRONAUT, BYSTANDER, Portrait, gallery_without
 from tests.support.looks.scenes import FPS, STORIES, Story, paint
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.decision import Candidate
-from vision_worker.inference import InferenceThread
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.sources.opening import Sources
@@ -123,8 +123,7 @@ class InProcessIndex:
 async def watch_clip(engine: FaceEngine, path: Path, gallery: Gallery) -> list[SightingDraft]:
     """Return every report that the pipeline makes of a recording, in order."""
     drafts: list[SightingDraft] = []
-    inference = InferenceThread(engine)
-    try:
+    with inference_with(engine) as inference:
         async with CameraPipeline(
             camera_id="labelled",
             inference=inference,
@@ -137,8 +136,6 @@ async def watch_clip(engine: FaceEngine, path: Path, gallery: Gallery) -> list[S
             address = Secret(f"file:///{path.name}?loop=false")
             sources = Sources(SourcePolicy(media_root=path.parent))
             await pipeline.watch(sources.source_for(address))
-    finally:
-        inference.close()
     return drafts
 
 

@@ -8,9 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from face_engine.engine import FaceEngine
+from face_engine.packs import resolve_pack
 from face_engine.quality import assess_faces, assess_outlines
 from face_engine.values import Detections, Quality, QualityReason
 from tests.support.astronaut import astronaut
+
+ALIGNMENT = resolve_pack("builtin").alignment
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def assess(
         scores=found.scores,
     )
     chip = np.asarray(change(chips[0])).clip(0, 255).astype(np.uint8)
-    return assess_faces(changed, chip[None], size)[0]
+    return assess_faces(changed, chip[None], size, ALIGNMENT)[0]
 
 
 def blurred(sigma: float) -> Callable[[NDArray[np.uint8]], object]:
@@ -84,6 +87,52 @@ def test_light_is_judged(
     assert quality.score < assess(face).score
 
 
+@pytest.mark.parametrize("colour", [20, 120, 220])
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        (slice(75, 150), slice(0, 150)),
+        (slice(85, 125), slice(30, 120)),
+        (slice(0, 150), slice(0, 70)),
+        (slice(30, 65), slice(80, 130)),
+    ],
+    ids=["mask", "mouth", "half", "eye"],
+)
+def test_what_stands_before_eye_or_mouth_is_told_and_leaves_a_fair_face(
+    face: tuple[Detections, NDArray[np.uint8]], rows: slice, columns: slice, colour: int
+) -> None:
+    def covered(chip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        changed = chip.copy()
+        changed[rows, columns] = colour
+        return changed
+
+    quality = assess(face, change=covered)
+    assert quality.occlusion > 0.6
+    assert "covered" in quality.reasons
+    assert quality.verdict == "fair"
+    assert quality.score < 0.5 * assess(face).score
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda chip: chip,
+        lambda chip: chip[:, ::-1],
+        lambda chip: chip * 0.4,
+        lambda chip: cv2.GaussianBlur(chip, (0, 0), 3.5),
+        lambda chip: chip * np.linspace(0.4, 1.2, 150)[None, :, None],
+        lambda chip: np.concatenate([np.full_like(chip[:25], 90), chip[25:]]),
+    ],
+    ids=["as it is", "mirrored", "dark", "blurred", "lit from the side", "forehead"],
+)
+def test_an_uncovered_face_is_not_called_covered(
+    face: tuple[Detections, NDArray[np.uint8]], change: Callable[[NDArray[np.uint8]], object]
+) -> None:
+    quality = assess(face, change=change)
+    assert quality.occlusion < 0.3
+    assert "covered" not in quality.reasons
+
+
 def test_a_turned_head_is_named_with_its_side(
     face: tuple[Detections, NDArray[np.uint8]],
 ) -> None:
@@ -124,7 +173,8 @@ def test_points_in_one_place_stay_finite(face: tuple[Detections, NDArray[np.uint
 
 
 def test_no_face_gives_no_quality() -> None:
-    assert assess_faces(Detections.empty(), np.zeros((0, 150, 150, 3), np.uint8), (10, 10)) == []
+    none = np.zeros((0, 150, 150, 3), np.uint8)
+    assert assess_faces(Detections.empty(), none, (10, 10), ALIGNMENT) == []
 
 
 @pytest.mark.parametrize("side", [90, 40, 16])

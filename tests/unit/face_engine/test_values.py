@@ -37,7 +37,15 @@ def test_a_wrong_shape_names_expected_and_actual() -> None:
 
 def test_an_analysed_face_has_one_box() -> None:
     quality = Quality(
-        score=1, width_px=90, blur=0.1, yaw=0, pitch=0, brightness=0.5, verdict="good", reasons=()
+        score=1,
+        width_px=90,
+        blur=0.1,
+        yaw=0,
+        pitch=0,
+        brightness=0.5,
+        occlusion=0,
+        verdict="good",
+        reasons=(),
     )
     with pytest.raises(ValueError, match="box: expected shape"):
         AnalyzedFace(

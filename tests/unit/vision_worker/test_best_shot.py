@@ -41,6 +41,34 @@ def test_a_poor_view_is_never_taken() -> None:
     assert feed([(i * 0.2, 0.9, "poor") for i in range(50)])[1] == []
 
 
+def stand_ins(qualities: list[float], *, every_s: float = 0.2) -> tuple[BestShots, list[Shot]]:
+    state, stood = BestShots(started_s=0.0), []
+    for number, quality in enumerate(qualities):
+        at_s = number * every_s
+        if state.lacks_stand_in(at_s=at_s, frames=number + 1, rules=RULES):
+            state, shot = state.offer_stand_in(at_s=at_s, quality=quality)
+            stood += [shot] if shot else []
+    return state, stood
+
+
+def test_the_best_of_a_few_poor_views_stands_in_for_a_track() -> None:
+    state, stood = stand_ins([0.01] * 8 + [0.03] * 8 + [0.02] * 400)
+    assert [(shot.at_s, shot.quality) for shot in stood] == [(1.0, 0.01), (2.0, 0.03)]
+    assert state.stand_in == stood[-1]
+    assert state.stand_ins == RULES.stand_ins
+    assert state.best is None
+
+
+def test_what_is_seen_for_a_moment_gets_no_stand_in() -> None:
+    assert stand_ins([0.01] * 5)[1] == []
+    assert stand_ins([0.01] * 3, every_s=1.0)[1] == []
+
+
+def test_a_shot_leaves_no_need_for_a_stand_in() -> None:
+    state, _ = feed([(0.0, 0.7, "good")])
+    assert not state.lacks_stand_in(at_s=5.0, frames=25, rules=RULES)
+
+
 def test_a_steady_face_costs_a_handful_of_embeddings_an_hour() -> None:
     state, taken = feed([(i * 0.2, 0.7, "good") for i in range(5 * 3600)])
     assert len(taken) == RULES.kept == len(state.shots)

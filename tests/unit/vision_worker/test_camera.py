@@ -18,6 +18,8 @@ from service_runtime.clients import MeshChannel, open_channel
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
 from vision_worker.decode.reader import FrameReader
+from vision_worker.engines import Engines
+from vision_worker.inference_thread import InferenceThread
 from vision_worker.report_spool import ReportSpool
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy
@@ -53,10 +55,14 @@ class Watched:
         self.clock = VirtualClock()
         self.news = asyncio.Event()
         self.history: list[CameraState] = []
+        self.engines = Engines()
+        self.thread = InferenceThread()
         self.watch = CameraWatch(
             camera_id="camera",
             sources=Sources(SourcePolicy(media_root=media_root)),
             index=index,
+            engines=self.engines,
+            lane=self.thread.open_lane(),
             spool=ReportSpool(),
             clock=self.clock,
             reported=lambda: None,
@@ -82,12 +88,15 @@ class Watched:
 async def watched(media_root: Path) -> AsyncIterator[Watched]:
     async with open_channel("unix:/nowhere") as index:
         camera = Watched(media_root, index)
+        camera.thread.start()
         running = asyncio.create_task(camera.watch.run())
         try:
             yield camera
         finally:
             await camera.watch.wind_down()
             await running
+            camera.thread.close()
+            await camera.engines.close()
 
 
 async def test_a_camera_that_delivers_is_running_and_healthy(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from face_engine.engine import FaceEngine
 from face_engine.pictures import decode_picture
 from service_runtime.secret import Secret
 from tests.support.clips import moving_pattern, write_clip
+from tests.support.inference import inference_with
 from tests.support.media import media_path
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.decision import Candidate
-from vision_worker.inference import InferenceThread
 from vision_worker.occupancy.counting import OccupancyRules, OccupancySample
 from vision_worker.pipeline import CameraPipeline, IdentityUnavailable, PipelineSettings
 from vision_worker.sighting import SightingDraft
@@ -100,30 +100,26 @@ async def camera(
     drafts: list[SightingDraft] = []
     samples: list[OccupancySample] = []
     gallery, clock = Gallery(people=people, away=away), VirtualClock()
-    inference = InferenceThread(engine)
-    pipeline = CameraPipeline(
-        camera_id="cam",
-        inference=inference,
-        identity=gallery,
-        report=drafts.append,
-        count=samples.extend,
-        clock=clock,
-        thread_clock=RushingClock(),
-        settings=PipelineSettings(
-            frames_waiting=EVERY_FRAME,
-            questions=questions,
-            farewell_s=0.0 if away else 3.0,
-            occupancy=OccupancyRules(every_s=1.0),
-            zone_config={"zones": [EVERYWHERE, NOWHERE]},
-        ),
-    )
-    try:
-        async with pipeline:
+    with inference_with(engine) as inference:
+        async with CameraPipeline(
+            camera_id="cam",
+            inference=inference,
+            identity=gallery,
+            report=drafts.append,
+            count=samples.extend,
+            clock=clock,
+            thread_clock=RushingClock(),
+            settings=PipelineSettings(
+                frames_waiting=EVERY_FRAME,
+                questions=questions,
+                farewell_s=0.0 if away else 3.0,
+                occupancy=OccupancyRules(every_s=1.0),
+                zone_config={"zones": [EVERYWHERE, NOWHERE]},
+            ),
+        ) as pipeline:
             yield Camera(
                 pipeline=pipeline, gallery=gallery, clock=clock, drafts=drafts, samples=samples
             )
-    finally:
-        inference.close()
 
 
 def clip(media: Path, name: str, query: str = "?loop=false") -> Source:

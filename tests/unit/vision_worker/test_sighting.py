@@ -24,6 +24,7 @@ def quality(score: float) -> Quality:
         yaw=0,
         pitch=0,
         brightness=0.5,
+        occlusion=0,
         verdict="good",
         reasons=(),
     )
@@ -152,6 +153,42 @@ def test_a_shot_that_is_given_up_does_not_hold_the_end() -> None:
     last = track.due(0.6)
     assert last is not None
     assert last.over
+
+
+def poor_shot() -> ShotRecord:
+    return ShotRecord(
+        key=0,
+        quality=quality(0.05),
+        box=(0.1, 0.1, 0.2, 0.2),
+        embedding=np.full(4, 0.5, np.float32),
+        crop=b"poor",
+        captured_at=START,
+    )
+
+
+def test_a_track_with_poor_shots_alone_is_somebody_unknown_at_its_end() -> None:
+    track = Track()
+    track.sighting.seen(at=START, media_s=0.0, confirmed=True)
+    track.sighting.stand_in_with(poor_shot())
+    assert track.due(60.0) is None
+    track.sighting.over = True
+    last = track.due(60.0)
+    assert last is not None
+    assert last.over
+    assert (last.decision.decision, last.decision.score) == ("unknown", None)
+    assert (last.decision.votes, last.decision.candidates, last.best.crop) == (0, (), b"poor")
+    assert track.due(61.0) is None
+
+
+def test_a_poor_shot_does_not_stand_in_for_a_shot_that_was_lost() -> None:
+    track = Track()
+    track.sighting.stand_in_with(poor_shot())
+    key = track.see(0.0)
+    assert key is not None
+    track.sighting.over = True
+    assert track.due(1.0) is None
+    track.sighting.lost(key)
+    assert track.due(2.0) is None
 
 
 def test_an_unconfirmed_face_is_never_reported() -> None:

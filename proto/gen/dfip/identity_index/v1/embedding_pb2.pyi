@@ -30,7 +30,7 @@ class BoundingBox(_message.Message):
     def __init__(self, x: _Optional[float] = ..., y: _Optional[float] = ..., width: _Optional[float] = ..., height: _Optional[float] = ...) -> None: ...
 
 class FaceQuality(_message.Message):
-    __slots__ = ("score", "width_px", "blur", "yaw", "pitch", "brightness", "verdict", "reasons")
+    __slots__ = ("score", "width_px", "blur", "yaw", "pitch", "brightness", "verdict", "reasons", "occlusion")
     SCORE_FIELD_NUMBER: _ClassVar[int]
     WIDTH_PX_FIELD_NUMBER: _ClassVar[int]
     BLUR_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class FaceQuality(_message.Message):
     BRIGHTNESS_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
+    OCCLUSION_FIELD_NUMBER: _ClassVar[int]
     score: float
     width_px: float
     blur: float
@@ -47,7 +48,8 @@ class FaceQuality(_message.Message):
     brightness: float
     verdict: str
     reasons: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, score: _Optional[float] = ..., width_px: _Optional[float] = ..., blur: _Optional[float] = ..., yaw: _Optional[float] = ..., pitch: _Optional[float] = ..., brightness: _Optional[float] = ..., verdict: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+    occlusion: float
+    def __init__(self, score: _Optional[float] = ..., width_px: _Optional[float] = ..., blur: _Optional[float] = ..., yaw: _Optional[float] = ..., pitch: _Optional[float] = ..., brightness: _Optional[float] = ..., verdict: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., occlusion: _Optional[float] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("person_id", "person_name", "face_id", "score")

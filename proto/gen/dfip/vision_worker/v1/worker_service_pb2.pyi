@@ -12,11 +12,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GetWorkerStatusRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("camera_id",)
+    CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
+    camera_id: str
+    def __init__(self, camera_id: _Optional[str] = ...) -> None: ...
 
 class GetWorkerStatusResponse(_message.Message):
-    __slots__ = ("camera_id", "epoch", "worker_status", "failure_reason", "started_at", "fps", "frames_decoded", "frames_sampled", "frames_dropped", "faces_detected", "embeddings", "sightings_acknowledged", "sightings_pending", "sightings_dropped", "stages", "accelerator_asked", "accelerator_used")
+    __slots__ = ("camera_id", "epoch", "worker_status", "failure_reason", "started_at", "fps", "frames_decoded", "frames_sampled", "frames_dropped", "faces_detected", "embeddings", "sightings_acknowledged", "sightings_pending", "sightings_dropped", "stages", "accelerator_asked", "accelerator_used", "cameras", "capacity", "memory_bytes", "engines")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     WORKER_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +36,10 @@ class GetWorkerStatusResponse(_message.Message):
     STAGES_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_ASKED_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_USED_FIELD_NUMBER: _ClassVar[int]
+    CAMERAS_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ENGINES_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
     worker_status: str
@@ -51,7 +57,53 @@ class GetWorkerStatusResponse(_message.Message):
     stages: _containers.RepeatedCompositeFieldContainer[StageTiming]
     accelerator_asked: str
     accelerator_used: str
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ...) -> None: ...
+    cameras: _containers.RepeatedCompositeFieldContainer[CameraWork]
+    capacity: int
+    memory_bytes: int
+    engines: int
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., cameras: _Optional[_Iterable[_Union[CameraWork, _Mapping]]] = ..., capacity: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engines: _Optional[int] = ...) -> None: ...
+
+class CameraWork(_message.Message):
+    __slots__ = ("camera_id", "epoch", "worker_status", "failure_reason", "started_at", "ending", "fps", "frames_decoded", "frames_sampled", "frames_dropped", "faces_detected", "embeddings", "sightings_acknowledged", "sightings_pending", "sightings_dropped", "stages", "accelerator_asked", "accelerator_used", "models_loaded")
+    CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    WORKER_STATUS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_REASON_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDING_FIELD_NUMBER: _ClassVar[int]
+    FPS_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_DECODED_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_DROPPED_FIELD_NUMBER: _ClassVar[int]
+    FACES_DETECTED_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    SIGHTINGS_ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    SIGHTINGS_PENDING_FIELD_NUMBER: _ClassVar[int]
+    SIGHTINGS_DROPPED_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_ASKED_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_USED_FIELD_NUMBER: _ClassVar[int]
+    MODELS_LOADED_FIELD_NUMBER: _ClassVar[int]
+    camera_id: str
+    epoch: int
+    worker_status: str
+    failure_reason: str
+    started_at: _timestamp_pb2.Timestamp
+    ending: str
+    fps: float
+    frames_decoded: int
+    frames_sampled: int
+    frames_dropped: int
+    faces_detected: int
+    embeddings: int
+    sightings_acknowledged: int
+    sightings_pending: int
+    sightings_dropped: int
+    stages: _containers.RepeatedCompositeFieldContainer[StageTiming]
+    accelerator_asked: str
+    accelerator_used: str
+    models_loaded: bool
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ending: _Optional[str] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., models_loaded: _Optional[bool] = ...) -> None: ...
 
 class StageTiming(_message.Message):
     __slots__ = ("stage", "count", "seconds")
@@ -62,6 +114,34 @@ class StageTiming(_message.Message):
     count: int
     seconds: float
     def __init__(self, stage: _Optional[str] = ..., count: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class TakeCameraRequest(_message.Message):
+    __slots__ = ("camera_id", "token")
+    CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    camera_id: str
+    token: str
+    def __init__(self, camera_id: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+
+class TakeCameraResponse(_message.Message):
+    __slots__ = ("epoch",)
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    def __init__(self, epoch: _Optional[int] = ...) -> None: ...
+
+class DropCameraRequest(_message.Message):
+    __slots__ = ("camera_id", "reason")
+    CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    camera_id: str
+    reason: str
+    def __init__(self, camera_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class DropCameraResponse(_message.Message):
+    __slots__ = ("held",)
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    held: bool
+    def __init__(self, held: _Optional[bool] = ...) -> None: ...
 
 class DrainRequest(_message.Message):
     __slots__ = ("reason",)

@@ -40,6 +40,16 @@ class WorkerServiceStub:
                 request_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetWorkerStatusRequest.SerializeToString,
                 response_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetWorkerStatusResponse.FromString,
                 _registered_method=True)
+        self.TakeCamera = channel.unary_unary(
+                '/dfip.vision_worker.v1.WorkerService/TakeCamera',
+                request_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.TakeCameraRequest.SerializeToString,
+                response_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.TakeCameraResponse.FromString,
+                _registered_method=True)
+        self.DropCamera = channel.unary_unary(
+                '/dfip.vision_worker.v1.WorkerService/DropCamera',
+                request_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraRequest.SerializeToString,
+                response_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraResponse.FromString,
+                _registered_method=True)
         self.Drain = channel.unary_unary(
                 '/dfip.vision_worker.v1.WorkerService/Drain',
                 request_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DrainRequest.SerializeToString,
@@ -58,8 +68,24 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeCamera(self, request, context):
+        """Has the worker watch one more camera, or go on with one in a newer epoch. Returns at once; how
+        the camera does is in its status and on its own line to the control plane.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropCamera(self, request, context):
+        """Has the worker report what it holds of one camera and let go of it. Returns when it is gone;
+        a camera that it does not hold is gone already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Drain(self, request, context):
-        """Asks the worker to report what it holds and to end.
+        """Asks the worker to report what it holds, of all its cameras, and to end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +98,16 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.GetWorkerStatus,
                     request_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetWorkerStatusRequest.FromString,
                     response_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetWorkerStatusResponse.SerializeToString,
+            ),
+            'TakeCamera': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeCamera,
+                    request_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.TakeCameraRequest.FromString,
+                    response_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.TakeCameraResponse.SerializeToString,
+            ),
+            'DropCamera': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropCamera,
+                    request_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraRequest.FromString,
+                    response_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraResponse.SerializeToString,
             ),
             'Drain': grpc.unary_unary_rpc_method_handler(
                     servicer.Drain,
@@ -107,6 +143,60 @@ class WorkerService:
             '/dfip.vision_worker.v1.WorkerService/GetWorkerStatus',
             dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetWorkerStatusRequest.SerializeToString,
             dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetWorkerStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeCamera(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.vision_worker.v1.WorkerService/TakeCamera',
+            dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.TakeCameraRequest.SerializeToString,
+            dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.TakeCameraResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropCamera(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.vision_worker.v1.WorkerService/DropCamera',
+            dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraRequest.SerializeToString,
+            dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraResponse.FromString,
             options,
             channel_credentials,
             insecure,
