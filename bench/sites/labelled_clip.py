@@ -189,7 +189,11 @@ def _head(portrait: Portrait) -> _Head:
         [[zoom, 0, half - scale * (x1 + x2) / 2], [0, zoom, half - scale * (y1 + y2) / 2]]
     )
     patch = cv2.warpAffine(
-        source, place, (_PATCH_PX, _PATCH_PX), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        source,
+        place,
+        (_PATCH_PX, _PATCH_PX),
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     opaque = np.zeros((_PATCH_PX, _PATCH_PX), np.float32)
     centre = (_PATCH_PX // 2, _PATCH_PX // 2)
