@@ -10,10 +10,10 @@ JOBS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint proto lock bench clean
+.PHONY: help setup demo test test-cameras lint proto lock bench clean
 
 help: ## Say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 12
 
 setup: $(READY) ## Make .venv from the lock file
 
@@ -31,6 +31,9 @@ demo: $(READY) ## A face on a moving clip becomes a sighting; ARGS="--until-matc
 # in the order of folders: whole meshes first, so that no long file ends the run alone
 test: $(READY) ## Every test, on JOBS processes; ARGS="-k name" for some
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-cameras: $(READY) ## Cameras of a real RTSP server (Debian's GStreamer) before the worker
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS) tests/cameras
 
 lint: $(READY) ## Format, rules, types, rooms, contracts
 	$(BIN)/ruff format --check .

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from camera_manager.camera_watch import CameraWatch
 from camera_manager.leadership import Leadership, holder_name
+from camera_manager.media.look_records import LookRecords
+from camera_manager.media.servicer import MediaServicer
+from camera_manager.media.worker_pictures import WorkerPictures
 from camera_manager.plan import GRACE_S
 from camera_manager.reconciler import Reconciler
 from camera_manager.runtime_reports import RuntimeReports
@@ -22,8 +25,17 @@ from camera_manager.settings import ManagerSettings, worker_environment
 from camera_manager.work_queue import WorkQueue
 from camera_manager.worker_client import WorkerDrain
 from camera_manager.worker_tokens import WorkerTokens
-from dfip.camera_manager.v1 import manager_service_pb2, manager_service_pb2_grpc
-from dfip.control_plane.v1 import control_plane_service_pb2_grpc, lease_service_pb2_grpc
+from dfip.camera_manager.v1 import (
+    manager_service_pb2,
+    manager_service_pb2_grpc,
+    media_service_pb2,
+    media_service_pb2_grpc,
+)
+from dfip.control_plane.v1 import (
+    audit_service_pb2_grpc,
+    control_plane_service_pb2_grpc,
+    lease_service_pb2_grpc,
+)
 from service_runtime.authentication import TokenVerifier
 from service_runtime.backoff import Backoff
 from service_runtime.clients import FileToken, open_channel
@@ -106,8 +118,20 @@ async def run(lifecycle: Lifecycle) -> None:
                 manager_service_pb2,
                 manager_service_pb2_grpc,
                 ManagerServicer(reconciler=reconciler, runtime=runtime),
-            )
+            ),
+            Binding.of(
+                media_service_pb2,
+                media_service_pb2_grpc,
+                MediaServicer(
+                    cameras=cameras,
+                    runtime=runtime,
+                    leadership=leadership,
+                    pictures=WorkerPictures(token),
+                    clock=clock,
+                ),
+            ),
         ],
+        trail=LookRecords(audit_service_pb2_grpc.AuditServiceStub(channel)),
         verifier=TokenVerifier(settings.jwks_file, clock, provider=settings.identity_provider()),
         clock=clock,
         reflection=settings.reflection,

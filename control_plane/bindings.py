@@ -40,7 +40,7 @@ from control_plane.tokens.servicer import TokenServicer
 from control_plane.tokens.tickets import MediaTickets
 from control_plane.webhooks.deliveries import DeliveryStore
 from control_plane.webhooks.servicer import WebhookServicer
-from dfip.camera_manager.v1 import manager_service_pb2
+from dfip.camera_manager.v1 import manager_service_pb2, media_service_pb2
 from dfip.control_plane.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -73,7 +73,7 @@ from service_runtime.server import Binding
 # whose RPCs may take tickets
 SHOWING = tuple(
     service
-    for module in (event_service_pb2, sighting_service_pb2, manager_service_pb2)
+    for module in (event_service_pb2, sighting_service_pb2, manager_service_pb2, media_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 
@@ -168,7 +168,7 @@ def bindings(parts: Parts, settings: Settings, clock: Clock) -> Sequence[Binding
         Binding.of(
             audit_service_pb2,
             audit_service_pb2_grpc,
-            AuditServicer(AuditStore(parts.database)),
+            AuditServicer(AuditStore(parts.database), parts.trail),
         ),
         Binding.of(
             lease_service_pb2,

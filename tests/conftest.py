@@ -1,6 +1,7 @@
 """What every test starts from."""
 
 import gc
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,8 @@ from tests.support.engines import database_engine, on_postgres, postgres
 from tests.support.temporary import use_memory
 
 __all__ = ["database_engine", "on_postgres", "postgres"]
+
+_CAMERAS = Path(__file__).with_name("cameras")
 
 # before pytest makes its own folder
 use_memory()
@@ -31,3 +34,9 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what needs packages of the system unless it is named: `make test-cameras`."""
+    asked = any("cameras" in Path(argument).parts for argument in config.args)
+    return True if collection_path == _CAMERAS and not asked else None

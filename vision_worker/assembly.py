@@ -4,7 +4,6 @@ The process has a server, the models and the thread that they run in; its camera
 one (`cameras.py`), the first perhaps by its environment.
 """
 
-from pathlib import Path
 from typing import Final
 
 from dfip.vision_worker.v1 import worker_service_pb2, worker_service_pb2_grpc
@@ -18,11 +17,14 @@ from service_runtime.settings import load_settings
 from vision_worker.cameras import CameraEnd, Cameras
 from vision_worker.engines import Engines
 from vision_worker.inference_thread import InferenceThread
+from vision_worker.looking.onlookers import MOST
+from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.process_load import ProcessLoad
 from vision_worker.servicer import WorkerServicer
 from vision_worker.settings import WorkerSettings
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy, camera_addresses
+from vision_worker.spool.model import SpoolLimits
 from vision_worker.watched_camera import Surroundings, WatchedCamera
 
 TOKEN_REFUSED: Final = 3
@@ -46,6 +48,8 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     engines, inference, load = Engines(), InferenceThread(), ProcessLoad(clock)
     inference.start()
     lifecycle.stack.callback(inference.close)
+    pictures = PictureThread()
+    lifecycle.stack.callback(pictures.close)
     surroundings = Surroundings(
         control_plane_target=settings.control_plane_target,
         index_target=settings.index_target,
@@ -53,8 +57,10 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         sources=Sources(_source_policy(settings)),
         engines=engines,
         inference=inference,
+        pictures=pictures,
         load=load,
         cameras=lambda: cameras.watched,
+        spool_limits=SpoolLimits(disk_bytes=settings.spool_bytes),
         clock=clock,
     )
 
@@ -64,7 +70,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
             camera_id=camera_id,
             epoch=epoch,
             token=token,
-            folder=Path.cwd() if first else settings.cameras_dir.absolute() / camera_id,
+            folder=(settings.spool_dir if first else settings.cameras_dir / camera_id).absolute(),
             surroundings=surroundings,
         )
 
@@ -86,7 +92,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         verifier=verifier,
         clock=clock,
         reflection=settings.reflection,
-        max_concurrent_rpcs=20 + settings.cameras_per_worker,
+        max_concurrent_rpcs=20 + settings.cameras_per_worker * (1 + MOST),
     )
     await server.start()
     lifecycle.stack.push_async_callback(server.stop, 1)

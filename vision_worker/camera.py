@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 import grpc
+from google.protobuf.json_format import MessageToDict
 
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from face_engine.engine import FaceEngine
@@ -27,13 +28,16 @@ from vision_worker.engines import CameraModels, EngineKey, Engines
 from vision_worker.identification import IdentityClient
 from vision_worker.inference import MEASURED_AT, CameraInference
 from vision_worker.inference_thread import Lane
+from vision_worker.looking.onlookers import Onlookers, Trouble, trouble_of
+from vision_worker.looking.picture_thread import PictureThread
+from vision_worker.looking.scene import zones_of
 from vision_worker.mapping import sighting_report
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
-from vision_worker.report_spool import ReportSpool
 from vision_worker.sighting import SightingDraft
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import Source, Sources
+from vision_worker.spool.spool import ReportSpool
 from vision_worker.stats import PipelineStats
 
 _IDLE_MODELS_S = 30.0
@@ -66,9 +70,9 @@ class CameraWatch:
         lane: Where its work for the models queues up.
         spool: Where sightings go.
         clock: Where time comes from.
-        reported: Called when the spool holds something new.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
+        onlookers: Who looks at it.
     """
 
     def __init__(
@@ -81,9 +85,9 @@ class CameraWatch:
         lane: Lane,
         spool: ReportSpool,
         clock: Clock,
-        reported: Callable[[], None],
         changed: Callable[[], None],
         backoff: SourceBackoff | None = None,
+        onlookers: Onlookers | None = None,
     ) -> None:
         self._camera_id = camera_id
         self._sources = sources
@@ -92,8 +96,8 @@ class CameraWatch:
         self._lane = lane
         self._spool = spool
         self._clock = clock
-        self._reported = reported
         self._changed = changed
+        self._onlookers = onlookers or Onlookers(thread=PictureThread(), clock=clock)
         self._backoff = backoff or SourceBackoff()
         self._assignment: gateway_pb2.Assignment | None = None
         self._reassigned = asyncio.Event()
@@ -118,6 +122,7 @@ class CameraWatch:
     def assign(self, assignment: gateway_pb2.Assignment) -> None:
         """Watch this; what is being watched already goes on undisturbed."""
         before, self._assignment = self._assignment, assignment
+        self._onlookers.zones = zones_of(MessageToDict(assignment.zone_config))
         self._set(generation=assignment.generation)
         if before is None or _differs(before, assignment):
             self._backoff.reset()
@@ -196,6 +201,7 @@ class CameraWatch:
                 report=self._report,
                 clock=self._clock,
                 settings=settings,
+                onlookers=self._onlookers,
             ) as pipeline:
                 self._pipeline = pipeline
                 await self._keep_reading(pipeline, assignment)
@@ -303,6 +309,7 @@ class CameraWatch:
             error_count=self.state.error_count + 1,
             next_retry_at=self._clock.now() + timedelta(seconds=delay_s),
         )
+        self._onlookers.miss(Trouble(reason=failure.reason, sentence=failure.sentence))
         self._free_models_soon()
         waiting = asyncio.create_task(self._clock.sleep(delay_s), name="source-backoff")
         news = asyncio.create_task(
@@ -315,12 +322,12 @@ class CameraWatch:
                 await task
 
     def _report(self, draft: SightingDraft) -> None:
-        self._spool.add(sighting_report(draft))
-        self._reported()
+        self._spool.add_sighting(sighting_report(draft))
 
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields
         if self.state != before:
+            self._onlookers.miss(trouble_of(self.state.worker_status, self.state.failure_reason))
             self._changed()
 
     async def _first_of(self, *events: asyncio.Event) -> asyncio.Event:

@@ -10,7 +10,9 @@ from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from dfip.identity_index.v1 import embedding_pb2
 from dfip.vision_worker.v1 import worker_service_pb2
 from face_engine.values import Quality
+from vision_worker.looking.scene import DrawnPicture
 from vision_worker.sighting import SightingDraft
+from vision_worker.spool.spool import SpoolStatus
 from vision_worker.stats import PipelineStats
 
 
@@ -71,6 +73,30 @@ def stage_timings(stats: PipelineStats) -> list[worker_service_pb2.StageTiming]:
         worker_service_pb2.StageTiming(stage=name, count=timing.count, seconds=timing.seconds)
         for name, timing in stats.stages.items()
     ]
+
+
+def picture_message(picture: DrawnPicture) -> worker_service_pb2.Picture:
+    """Return what somebody looks at as a message."""
+    return worker_service_pb2.Picture(
+        jpeg=picture.jpeg,
+        captured_at=timestamp(picture.captured_at),
+        width=picture.width,
+        height=picture.height,
+    )
+
+
+def spool_state(status: SpoolStatus) -> worker_service_pb2.SpoolState:
+    """Return how the spool does, as a message."""
+    return worker_service_pb2.SpoolState(
+        telemetry_pending=status.telemetry_pending,
+        telemetry_acknowledged=status.telemetry_acknowledged,
+        telemetry_dropped=status.telemetry_dropped,
+        telemetry_rejected=status.telemetry_rejected,
+        bytes=status.bytes,
+        trouble=status.trouble,
+        refusals=status.refusals,
+        set_aside=status.set_aside,
+    )
 
 
 def timestamp(moment: datetime) -> Timestamp:

@@ -10,7 +10,7 @@ through `report`, as often as their state changes.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -30,6 +30,8 @@ from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
 from vision_worker.inference import CameraInference, Look, Study
+from vision_worker.looking.onlookers import Onlookers
+from vision_worker.looking.scene import ShownFace
 from vision_worker.occupancy.counting import OccupancyCounter, OccupancyRules, OccupancySample
 from vision_worker.occupancy.people import SeenFace
 from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
@@ -130,6 +132,7 @@ class CameraPipeline:
         settings: PipelineSettings | None = None,
         thread_clock: ThreadClock | None = None,
         backoff: Backoff | None = None,
+        onlookers: Onlookers | None = None,
     ) -> None:
         self._camera_id = camera_id
         self._inference = inference
@@ -140,6 +143,7 @@ class CameraPipeline:
         self._settings = settings or PipelineSettings()
         self._thread_clock = thread_clock or SystemThreadClock()
         self._backoff = backoff or Backoff(initial_s=0.25, cap_s=5.0)
+        self._onlookers = onlookers
         self._tracker = FaceTracker(self._settings.tracking)
         self._people = OccupancyCounter(self._settings.zone_config, self._settings.occupancy)
         self._tracks: dict[int, TrackSighting] = {}
@@ -261,6 +265,21 @@ class CameraPipeline:
         self._close(update)
         for track in list(self._tracks.values()):
             self._report_if_due(track)
+        if self._onlookers is not None and self._onlookers.here:
+            self._onlookers.show(frame, tuple(self._shown(frame, look, update)))
+
+    def _shown(self, frame: Frame, look: Look, update: TrackUpdate) -> Iterator[ShownFace]:
+        """Yield the tracked faces of a frame, with what is known of each by now."""
+        for face in update.faces:
+            track = self._tracks.get(face.track_id)
+            decided = None if track is None else track.decided
+            yield ShownFace(
+                box=as_fractions(look.detections.boxes[face.detection], frame.picture.size),
+                quality=look.outlines[face.detection][0],
+                decision=None if decided is None else decided.decision,
+                person_id=None if decided is None else decided.person_id,
+                score=None if decided is None else decided.score,
+            )
 
     def _count_people(self, frame: Frame, look: Look, update: TrackUpdate) -> None:
         width, height = frame.picture.size

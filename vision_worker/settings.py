@@ -5,8 +5,10 @@ from pathlib import Path
 
 from service_runtime.settings import SettingsError
 from service_runtime.transport import TransportSettings
+from vision_worker.spool.model import DEFAULT_LIMITS, MIB
 
 MOST_CAMERAS = 64
+LEAST_SPOOL_BYTES = 16 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,9 @@ class WorkerSettings(TransportSettings):
         camera_ca_file: authorities that rtsps and https trust in place of the machine's, as PEM.
         allow_hls: let a camera of http and https answer with a playlist.
         allow_devices: let a camera be a device of this machine.
+        spool_dir: folder of the first camera, which holds what waits to be reported; the working
+            directory where it is not set.
+        spool_bytes: how much may wait of each camera.
     """
 
     control_plane_target: str
@@ -48,6 +53,8 @@ class WorkerSettings(TransportSettings):
     camera_ca_file: Path | None = None
     allow_hls: bool = False
     allow_devices: bool = False
+    spool_dir: Path = Path()
+    spool_bytes: int = DEFAULT_LIMITS.disk_bytes
 
     def __post_init__(self) -> None:
         """Check what one setting means for another.
@@ -57,5 +64,7 @@ class WorkerSettings(TransportSettings):
         """
         if not 1 <= self.cameras_per_worker <= MOST_CAMERAS:
             raise SettingsError(f"DFIP_CAMERAS_PER_WORKER must be 1 to {MOST_CAMERAS}")
+        if self.spool_bytes < LEAST_SPOOL_BYTES:
+            raise SettingsError(f"DFIP_SPOOL_BYTES must be at least {LEAST_SPOOL_BYTES}")
         if self.camera_id and self.token_file is None:
             raise SettingsError("DFIP_TOKEN_FILE is not set; a worker needs its camera's token")

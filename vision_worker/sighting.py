@@ -109,6 +109,7 @@ class TrackSighting:
     revision: int = 0
     reported_s: float = 0.0
     reported: tuple[str, str | None, int] | None = None
+    decided: TrackDecision | None = None
     reported_over: bool = False
 
     def seen(self, *, at: datetime, media_s: float, confirmed: bool) -> None:
@@ -169,6 +170,7 @@ class TrackSighting:
         if not ripe:
             return None
         self.revision += 1
+        self.decided = decision
         self.reported, self.reported_s, self.reported_over = state, now_s, self.settled
         return SightingDraft(
             id=self.id,

@@ -1,14 +1,14 @@
 """One camera of the process with all that is its own: token, line, spool, folder and pipeline.
 
 It begins with `run`, ends by itself when the control plane has no more use for it, or by `drain`.
-Nothing here is shared with other cameras but the models, the thread they run in and the process's
-load; so that one camera's end or failure is no other's. ``cameras`` holds all of them.
+Nothing here is shared with other cameras but the models, the threads that work for all, and the
+process's load; so that one camera's end or failure is no other's. ``cameras`` holds all of them.
 """
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -17,17 +17,19 @@ import grpc
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from service_runtime.clients import TokenSource, open_channel
 from service_runtime.clock import Clock
-from service_runtime.identifiers import new_id
 from service_runtime.structured_logging import name_call
 from service_runtime.transport import Transport
 from vision_worker.camera import CameraState, CameraWatch
 from vision_worker.engines import Engines
 from vision_worker.gateway import Ending, Gateway
 from vision_worker.inference_thread import InferenceThread
+from vision_worker.looking.onlookers import Onlookers
+from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.mapping import timestamp
 from vision_worker.process_load import ProcessLoad
-from vision_worker.report_spool import ReportSpool
 from vision_worker.sources.opening import Sources
+from vision_worker.spool.model import DEFAULT_LIMITS, SpoolLimits
+from vision_worker.spool.spool import ReportSpool
 from vision_worker.stats import PipelineStats
 
 
@@ -44,7 +46,9 @@ class Surroundings:
         inference: the thread that they run in.
         load: what the process costs.
         cameras: how many cameras share that.
+        spool_limits: how much each may keep that is not reported yet.
         clock: where time comes from.
+        pictures: the thread that draws what people look at.
     """
 
     control_plane_target: str
@@ -55,7 +59,9 @@ class Surroundings:
     inference: InferenceThread
     load: ProcessLoad
     cameras: Callable[[], int]
+    spool_limits: SpoolLimits = DEFAULT_LIMITS
     clock: Clock
+    pictures: PictureThread = field(default_factory=PictureThread)
 
 
 class WatchedCamera:
@@ -82,7 +88,13 @@ class WatchedCamera:
         self.epoch = epoch
         self.folder = folder
         self.started_at: datetime = surroundings.clock.now()
-        self.spool = ReportSpool()
+        self.spool = ReportSpool(
+            folder,
+            camera_id=camera_id,
+            clock=surroundings.clock,
+            limits=surroundings.spool_limits,
+        )
+        self.onlookers = Onlookers(thread=surroundings.pictures, clock=surroundings.clock)
         self._token = token
         self._with = surroundings
         self._watch: CameraWatch | None = None
@@ -115,6 +127,7 @@ class WatchedCamera:
         name_call(camera_id=self.camera_id)
         await asyncio.to_thread(self.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.spool)
             index = await stack.enter_async_context(
                 self._channel(self._with.index_target, "identity_index")
             )
@@ -132,13 +145,12 @@ class WatchedCamera:
             lane=self._with.inference.open_lane(),
             spool=self.spool,
             clock=self._with.clock,
-            reported=lambda: gateway.wake(),  # noqa: PLW0108 made below: each needs the other
-            changed=lambda: gateway.beat(),  # noqa: PLW0108 likewise
+            onlookers=self.onlookers,
+            changed=lambda: gateway.beat(),  # noqa: PLW0108 made below: each needs the other
         )
         self._gateway = gateway = Gateway(
             control_plane,
             hello=gateway_pb2.WorkerHello(
-                session_id=new_id(),
                 camera_id=self.camera_id,
                 pod_name=f"camera-worker-{self.camera_id}",
             ),
@@ -151,21 +163,27 @@ class WatchedCamera:
             gateway.drain()
         watching = asyncio.create_task(watch.run(), name="camera")
         line = asyncio.create_task(gateway.run(), name="gateway")
+        keeping = asyncio.create_task(self.spool.run(), name="spool")
+        tasks = (watching, line, keeping)
         try:
-            await asyncio.wait({watching, line}, return_when=asyncio.FIRST_COMPLETED)
-            if not line.done():
-                watching.result()  # raises what ended it; else it has wound down
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for other in (watching, keeping):
+                if other.done() and not line.done():
+                    other.result()  # raises what ended it; else it has wound down
             return await line
         finally:
-            for task in (watching, line):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(watching, line, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _heartbeat(self) -> gateway_pb2.WorkerHeartbeat:
         state, sharers = self.state, max(self._with.cameras(), 1)
+        health = state.health_status
+        if health == "healthy" and self.spool.status.trouble:
+            health = "degraded"  # what is reported would not outlive the process
         return gateway_pb2.WorkerHeartbeat(
             worker_status=state.worker_status,
-            health_status=state.health_status,
+            health_status=health,
             failure_reason=state.failure_reason,
             error_count=state.error_count,
             next_retry_at=None if state.next_retry_at is None else timestamp(state.next_retry_at),

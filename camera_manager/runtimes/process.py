@@ -133,6 +133,13 @@ class ProcessRuntime:
         """Return the workers by camera, living or not yet forgotten."""
         return {camera_id: held.worker for camera_id, held in self._held.items()}
 
+    def target(self, camera_id: str) -> str | None:
+        """Return the socket of a camera's living worker."""
+        held = self._held.get(camera_id)
+        if held is None or held.worker.end is not None:
+            return None
+        return f"unix:{self._socket(camera_id)}"
+
     def traces(self) -> frozenset[str]:
         """Return the cameras that have a folder."""
         found = {path.name for path in self._workers_dir.iterdir() if path.is_dir()}

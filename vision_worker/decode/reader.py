@@ -25,7 +25,9 @@ from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
 from vision_worker.sources.opening import OpenedSource, Source
 
-_CODECS = frozenset({"h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9", "av1"})
+_CODECS = frozenset(
+    {"h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9", "av1", "rawvideo"}
+)
 _MAX_PIXELS = 16_777_216
 _USUAL_FRAME_S = 1 / 25
 _NO_PICTURE_S = 10.0
@@ -136,7 +138,9 @@ class FrameReader:
                 if self._stop.is_set():
                     return
                 if self._source.live:
-                    raise SourceFailure("ended" if self._decoded else "not_a_stream")
+                    raise opened.failure or SourceFailure(
+                        "ended" if self._decoded else "not_a_stream"
+                    )
                 if self._decoded == before:
                     raise SourceFailure("not_a_stream", "The file holds no picture to be decoded.")
                 if not self._source.loops:
@@ -162,13 +166,13 @@ class FrameReader:
         timeline: MediaTimeline,
     ) -> None:
         """Read to the end, or until asked to stop."""
-        packets = opened.container.demux(stream)
+        packets = opened.packets(stream)
         while not self._stop.is_set():
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
                 if self._source.live:
-                    raise failure_at_reading(error) from None
+                    raise opened.failure or failure_at_reading(error) from None
                 self._damaged += 1
                 return  # a recording that is cut off ends where it is cut off
             if packet is None:

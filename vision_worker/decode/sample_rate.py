@@ -34,6 +34,7 @@ class SampleRate:
     _calm_s: float = 0.0
     _needed_calm_s: float = _FIRST_CALM_S
     _raised: bool = False
+    _settled: bool = False
 
     def __post_init__(self) -> None:
         """Begin with what was asked for."""
@@ -56,7 +57,9 @@ class SampleRate:
         self._taken += 1
         passed = now_s - self._window_s
         if passed >= _WINDOW_S and self._taken >= 3:
-            self._judge(passed, share=min(1.0, (lost - self._lost_before) / self._taken))
+            if self._settled:
+                self._judge(passed, share=min(1.0, (lost - self._lost_before) / self._taken))
+            self._settled = True  # what waited while the stream was opened comes all at once
             self._window_s, self._taken, self._lost_before = now_s, 0, lost
         return self.fps
 

@@ -1,8 +1,9 @@
 """Why a camera cannot be read: the closed set of reasons, and libav's errors put into it.
 
-libav's texts hold whole URLs with their passwords, so nothing of them goes further than this file:
-only the kind of the error counts, and the sentence is our own. What libav cannot tell apart gets
-the reason that is true of both.
+Most reasons are known from the camera's own answers (`relay/`). What remains is libav's: its texts
+may hold whole URLs, so nothing of them goes further than this file; only the kind of the error
+counts, and the sentence is our own. What libav cannot tell apart gets the reason that is true of
+both.
 """
 
 from typing import Literal
@@ -60,17 +61,11 @@ class SourceFailure(Exception):
         super().__init__(self.sentence)
 
 
-def failure_at_opening(
-    error: av.error.FFmpegError, *, took_s: float, timeout_s: float
-) -> SourceFailure:
-    """Return what an error of `av.open` means.
-
-    A camera that accepts and stays silent ends as invalid data after the timeout: only the time
-    that passed tells it from one that answers with something else.
-    """
+def failure_at_opening(error: Exception) -> SourceFailure:
+    """Return what an error of `av.open` means, where the camera itself did not tell more."""
+    if not isinstance(error, av.error.FFmpegError):
+        return SourceFailure("not_a_stream")
     reason = _reason_of_kind(error)
-    if reason in ("not_a_stream", "stalled") and took_s >= 0.9 * timeout_s:
-        return SourceFailure("timeout")
     return SourceFailure("timeout" if reason == "stalled" else reason)
 
 

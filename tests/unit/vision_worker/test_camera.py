@@ -13,18 +13,31 @@ import numpy as np
 import pytest
 
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
+from face_engine.errors import PackError
 from face_engine.preparation import PreparedPack
 from service_runtime.clients import MeshChannel, open_channel
+from service_runtime.errors import Unavailable
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
 from vision_worker.decode.reader import FrameReader
-from vision_worker.engines import Engines
+from vision_worker.engines import EngineKey, Engines
 from vision_worker.inference_thread import InferenceThread
-from vision_worker.report_spool import ReportSpool
+from vision_worker.looking.onlookers import Onlookers
+from vision_worker.looking.picture_thread import PictureThread
+from vision_worker.looking.scene import Form
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy
+from vision_worker.spool.spool import ReportSpool
+
+PLAIN = Form(longest_side=640, annotated=False)
 
 pytestmark = pytest.mark.usefixtures("builtin_pack")
+
+_KEY = EngineKey(pack_id="builtin", accelerator="cpu", required=False)
+
+
+def _not_prepared(_pack_id: str, **_options: object) -> None:
+    raise PackError("not prepared yet")
 
 
 def write_clip(path: Path, *, frames: int = 10) -> None:
@@ -57,16 +70,18 @@ class Watched:
         self.history: list[CameraState] = []
         self.engines = Engines()
         self.thread = InferenceThread()
+        self.pictures = PictureThread()
+        self.onlookers = Onlookers(thread=self.pictures, clock=self.clock)
         self.watch = CameraWatch(
             camera_id="camera",
             sources=Sources(SourcePolicy(media_root=media_root)),
             index=index,
             engines=self.engines,
             lane=self.thread.open_lane(),
-            spool=ReportSpool(),
+            spool=ReportSpool(media_root, camera_id="camera", clock=self.clock),
             clock=self.clock,
-            reported=lambda: None,
             changed=self.changed,
+            onlookers=self.onlookers,
         )
 
     def changed(self) -> None:
@@ -96,6 +111,7 @@ async def watched(media_root: Path) -> AsyncIterator[Watched]:
             await camera.watch.wind_down()
             await running
             camera.thread.close()
+            camera.pictures.close()
             await camera.engines.close()
 
 
@@ -108,6 +124,8 @@ async def test_a_camera_that_delivers_is_running_and_healthy(tmp_path: Path) -> 
             "healthy", "none", 0,
         )  # fmt: skip
         assert state.accelerator_used == "cpu"
+        picture = await camera.onlookers.snapshot(PLAIN)
+        assert (picture.width, picture.height, picture.live) == (160, 96, True)
     assert camera.history[-1].worker_status == "stopping"
 
 
@@ -134,6 +152,9 @@ async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> 
         failed = await camera.until(lambda s: s.worker_status == "backoff")
         assert (failed.health_status, failed.failure_reason) == ("unhealthy", "not_found")
         assert failed.error_count == 1
+        with pytest.raises(Unavailable) as caught:
+            await camera.onlookers.snapshot(PLAIN)
+        assert caught.value.metadata == {"failure_reason": "not_found"}
         assert failed.next_retry_at is not None
         write_clip(tmp_path / "clip.mp4")
         assert camera.watch.state.worker_status == "backoff"
@@ -183,3 +204,40 @@ async def test_models_that_cannot_be_had_are_said_so(
         camera.watch.assign(assignment("file:///clip.mp4", pack="no-such-pack"))
         state = await camera.until(lambda s: s.worker_status == "failed")
         assert (state.health_status, state.failure_reason) == ("unhealthy", "model_unavailable")
+
+
+async def test_a_camera_that_fails_for_half_a_minute_holds_no_models_until_frames_come(
+    tmp_path: Path,
+) -> None:
+    async with watched(tmp_path) as camera:
+        camera.watch.assign(assignment("file:///clip.mp4"))
+        await camera.until(lambda s: s.worker_status == "backoff")
+        await camera.clock.advance(29)
+        assert camera.watch.models_loaded
+        await camera.clock.advance(2)
+        await camera.engines.close()
+        assert (camera.watch.models_loaded, camera.engines.loaded) == (False, 0)
+        attempts = camera.watch.state.error_count
+        while camera.watch.state.error_count == attempts:
+            await camera.clock.advance(60)
+        assert not camera.watch.models_loaded  # a try that brings no frame loads nothing
+        write_clip(tmp_path / "clip.mp4")
+        camera.history.clear()
+        camera.watch.retry_now()
+        await camera.until(lambda s: s.worker_status == "running")
+        await camera.engines.hold(_KEY)
+        camera.engines.let_go(_KEY)
+        assert camera.engines.loaded == 1  # the camera holds them too
+
+
+async def test_models_that_came_to_be_are_loaded_when_somebody_says_retry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    async with watched(tmp_path) as camera:
+        with monkeypatch.context() as patch:
+            patch.setattr(camera.engines, "_load", _not_prepared)
+            camera.watch.assign(assignment("file:///clip.mp4"))
+            await camera.until(lambda s: s.worker_status == "failed")
+        camera.watch.retry_now()
+        await camera.until(lambda s: s.worker_status == "running")

@@ -10,19 +10,26 @@ from typing import Any
 
 import pytest
 
+from dfip.control_plane.v1 import telemetry_pb2
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from dfip.control_plane.v1 import worker_gateway_service_pb2_grpc as gateway_grpc
 from service_runtime.authentication import TokenVerifier
 from service_runtime.backoff import Backoff
 from service_runtime.clients import StaticToken, open_channel
 from service_runtime.clock import SystemClock
-from service_runtime.errors import FailedPrecondition, ServiceError, Unauthenticated, Unavailable
+from service_runtime.errors import (
+    FailedPrecondition,
+    OutOfRange,
+    ServiceError,
+    Unauthenticated,
+    Unavailable,
+)
 from service_runtime.secret import Secret
 from service_runtime.server import Binding, Server
 from tests.support.tokens import TestAuthority
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.gateway import Ending, Gateway
-from vision_worker.report_spool import ReportSpool
+from vision_worker.spool.spool import ReportSpool
 
 CAMERA = str(uuid.UUID(int=7))
 EVIDENCE = {"pack_id": "builtin"}
@@ -50,6 +57,9 @@ class ScriptedGateway(gateway_grpc.WorkerGatewayServiceServicer):
         self.heartbeats: asyncio.Queue[gateway_pb2.WorkerHeartbeat] = asyncio.Queue()
         self.stored: list[str] = []
         self.last_sequence = 0
+        self.occupancies: list[int] = []
+        self.telemetry_sequences: dict[str, int] = {}
+        self.telemetry_refusals: list[ServiceError] = []
         self.refuse_next: list[ServiceError] = []
         self.refusal_for_good: ServiceError | None = None
         self.break_before_answer = 0
@@ -88,6 +98,8 @@ class ScriptedGateway(gateway_grpc.WorkerGatewayServiceServicer):
                 self.connected.set()
             elif kind == "heartbeat":
                 self.heartbeats.put_nowait(request.heartbeat)
+            elif kind == "telemetry":
+                await self._take_telemetry(request.telemetry, outbox)
             else:
                 batch = request.sightings
                 if batch.sequence > self.last_sequence:
@@ -99,6 +111,19 @@ class ScriptedGateway(gateway_grpc.WorkerGatewayServiceServicer):
                     return
                 answer = gateway_pb2.Acknowledgement(sequence=batch.sequence)
                 outbox.put_nowait(gateway_pb2.ConnectResponse(acknowledgement=answer))
+
+    async def _take_telemetry(
+        self, batch: gateway_pb2.TelemetryBatch, outbox: asyncio.Queue[Any]
+    ) -> None:
+        if self.telemetry_refusals:
+            outbox.put_nowait(self.telemetry_refusals.pop(0))
+            return
+        session_id = self.hellos[-1].session_id
+        if batch.sequence == self.telemetry_sequences.get(session_id, 0) + 1:
+            self.telemetry_sequences[session_id] = batch.sequence
+            self.occupancies.extend(sample.occupancy for sample in batch.samples)
+        answer = gateway_pb2.TelemetryAcknowledgement(sequence=batch.sequence, rejected_samples=1)
+        outbox.put_nowait(gateway_pb2.ConnectResponse(telemetry_acknowledgement=answer))
 
     async def _tell_to_drain(self, outbox: asyncio.Queue[Any]) -> None:
         await self.drain.wait()
@@ -121,7 +146,7 @@ class Watcher:
 
     async def wind_down(self) -> None:
         for one in self.last_words:
-            self.spool.add(one)
+            self.spool.add_sighting(one)
 
 
 class Line:
@@ -159,12 +184,13 @@ async def open_line(
     )
     await server.start()
     token = StaticToken(Secret(authority.token("worker", camera_id=CAMERA, epoch=1)))
-    clock, spool = VirtualClock(), ReportSpool()
+    clock = VirtualClock()
+    spool = ReportSpool(tmp_path, camera_id=CAMERA, clock=clock)
     watcher = Watcher(spool)
-    async with open_channel(server.address, token=token) as channel:
+    async with open_channel(server.address, token=token) as channel, spool:
         gateway = Gateway(
             channel,
-            hello=gateway_pb2.WorkerHello(session_id=str(uuid.uuid4()), camera_id=CAMERA),
+            hello=gateway_pb2.WorkerHello(camera_id=CAMERA),
             spool=spool,
             sink=watcher,
             heartbeat=lambda: gateway_pb2.WorkerHeartbeat(
@@ -206,7 +232,7 @@ async def test_drain_reports_what_is_left_before_it_ends(tmp_path: Path) -> None
         line.server.drain.set()
         assert await line.run is Ending.DRAINED
         assert line.server.stored == [str(uuid.UUID(int=number)) for number in range(40)]
-        assert line.spool.pending == 0
+        assert line.spool.is_empty
 
 
 async def test_an_answer_that_is_lost_costs_and_doubles_nothing(tmp_path: Path) -> None:
@@ -215,9 +241,8 @@ async def test_an_answer_that_is_lost_costs_and_doubles_nothing(tmp_path: Path) 
 
     async with open_line(tmp_path, prepare) as line:
         for number in range(3):
-            line.spool.add(report(number))
-        line.gateway.wake()
-        while line.spool.pending:
+            await line.spool.add_sighting(report(number))
+        while not line.spool.is_empty:
             await line.clock.advance(1)
         assert line.server.stored == [str(uuid.UUID(int=number)) for number in range(3)]
         assert len({hello.session_id for hello in line.server.hellos}) == 1
@@ -251,3 +276,46 @@ async def test_a_service_that_is_away_is_tried_again(tmp_path: Path) -> None:
     async with open_line(tmp_path, prepare) as line:
         await reconnects(line)
         await line.watcher.assigned.wait()
+
+
+def samples(*occupancies: int) -> list[telemetry_pb2.TelemetrySample]:
+    return [telemetry_pb2.TelemetrySample(occupancy=occupancy) for occupancy in occupancies]
+
+
+async def test_telemetry_goes_out_beside_sightings(tmp_path: Path) -> None:
+    async with open_line(tmp_path, lambda _: None) as line:
+        line.spool.add_sighting(report(1))
+        await line.spool.add_telemetry(samples(1, 2, 3))
+        while not line.spool.is_empty:
+            await line.clock.advance(1)
+        assert line.server.occupancies == [1, 2, 3]
+        assert line.server.stored == [str(uuid.UUID(int=1))]
+        status = line.spool.status
+        assert (status.telemetry_acknowledged, status.telemetry_rejected) == (3, 1)
+
+
+async def test_a_control_plane_that_lost_batches_gets_a_new_session(tmp_path: Path) -> None:
+    def prepare(server: ScriptedGateway) -> None:
+        server.telemetry_refusals = [OutOfRange("SEQUENCE_GAP", "Batches are missing.")]
+
+    async with open_line(tmp_path, prepare) as line:
+        await line.spool.add_telemetry(samples(1, 2))
+        while not line.spool.is_empty:
+            await line.clock.advance(1)
+        assert line.server.occupancies == [1, 2]
+        assert len({hello.session_id for hello in line.server.hellos}) == 2
+
+
+async def test_what_an_earlier_process_sent_goes_out_under_its_session(tmp_path: Path) -> None:
+    async with ReportSpool(tmp_path, camera_id=CAMERA, clock=VirtualClock()) as earlier:
+        await earlier.add_telemetry(samples(1, 2))
+        session_id = earlier.session_id
+        assert earlier.next_batch() is not None
+    async with open_line(tmp_path, lambda _: None) as line:
+        await line.spool.add_telemetry(samples(3))
+        while not line.spool.is_empty:
+            await line.clock.advance(0.1)
+        assert line.server.occupancies == [1, 2, 3]
+        sessions = [hello.session_id for hello in line.server.hellos]
+        assert sessions[0] == session_id
+        assert sessions[-1] == line.spool.session_id != session_id

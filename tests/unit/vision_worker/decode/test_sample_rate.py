@@ -65,3 +65,11 @@ def test_it_never_leaves_its_bounds(asked: float, loads: list[tuple[float, float
     for seconds, capacity in loads:
         for rate in machine.run(seconds, capacity=capacity):
             assert 0.099 * asked <= rate <= asked
+
+
+def test_what_comes_all_at_once_as_a_stream_begins_says_nothing_of_the_machine() -> None:
+    rate = SampleRate(5)
+    for number in range(8):
+        rate.sampled(number / 1000, lost=max(0, number - 2))
+    for number in range(1, 100):
+        assert rate.sampled(number / 5, lost=5) == 5

@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -147,8 +148,7 @@ def test_what_a_camera_answers(
     with pytest.raises(SourceFailure) as caught:
         open_address(f"{scheme}://user:{CANARY}@127.0.0.1:{port}/{CANARY}", media)
     assert caught.value.reason == reason
-    assert CANARY not in f"{caught.value!r} {caught.value.__cause__!r}"
-    assert caught.value.__suppress_context__
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_redirect_is_not_followed(media: Path, server: Server) -> None:

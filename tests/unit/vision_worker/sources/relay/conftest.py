@@ -1,0 +1,112 @@
+"""Cameras by script, and a canary that must hear nothing."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service_runtime.secret import Secret
+from tests.support.clips import moving_pattern
+from tests.support.rtsp_camera import PASSWORD, USER, RtspCamera, Script, h264
+from vision_worker.sources.failure import SourceFailure
+from vision_worker.sources.opening import OpenedSource, Sources
+from vision_worker.sources.policy import SourcePolicy, SourceTimes, camera_addresses
+
+SHORT = SourceTimes(open_s=0.4, stall_s=0.3)
+USUAL = SourceTimes()
+
+
+@pytest.fixture(scope="session")
+def units() -> list[list[bytes]]:
+    """Return 40 encoded pictures; their reds tell their numbers."""
+    return h264(moving_pattern(40, (320, 240)))
+
+
+Cameras = Callable[..., RtspCamera]
+
+
+@pytest.fixture
+def cameras() -> Iterator[Cameras]:
+    """Return a starter of cameras."""
+    started: list[RtspCamera] = []
+
+    def start(script: Script, **options: object) -> RtspCamera:
+        started.append(RtspCamera(script, **options).start())  # type: ignore[arg-type]  # one option
+        return started[-1]
+
+    yield start
+    for camera in started:
+        camera.close()
+
+
+class Canary:
+    """A listener that nobody may connect to."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.port = int(self._listener.getsockname()[1])
+        self._datagrams.bind(("127.0.0.1", self.port))
+        self._listener.setblocking(False)
+        self._datagrams.setblocking(False)
+
+    def heard(self) -> bool:
+        """Tell whether anybody connected, or sent a datagram."""
+        for ask in (self._listener.accept, lambda: self._datagrams.recv(1)):
+            try:
+                ask()
+            except BlockingIOError:
+                continue
+            return True
+        return False
+
+    def close(self) -> None:
+        self._listener.close()
+        self._datagrams.close()
+
+
+@pytest.fixture
+def canary() -> Iterator[Canary]:
+    """Return a canary; at the end it has to have heard nothing."""
+    with closing(Canary()) as one:
+        yield one
+        assert not one.heard()
+
+
+def policy(times: SourceTimes = USUAL, **more: object) -> SourcePolicy:
+    return SourcePolicy(
+        media_root=Path("/nowhere"),
+        addresses=camera_addresses("127.0.0.0/8"),
+        times=times,
+        **more,  # type: ignore[arg-type]  # the names of its fields
+    )
+
+
+def open_camera(
+    port: int, rules: SourcePolicy | None = None, *, scheme: str = "rtsp", rest: str = "/live?x=1"
+) -> OpenedSource:
+    address = f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:{port}{rest}"
+    return Sources(rules or policy()).source_for(Secret(address)).open()
+
+
+@dataclass(kw_only=True)
+class Watched:
+    numbers: list[int] = field(default_factory=list)
+    failure: SourceFailure | None = None
+
+
+def watch(opened: OpenedSource) -> Watched:
+    """Decode until the end, and return which pictures were seen."""
+    seen = Watched()
+    with closing(opened):
+        for packet in opened.packets(opened.container.streams.video[0]):
+            seen.numbers += [
+                round((float(np.mean(frame.to_ndarray(format="rgb24")[:, :, 0])) - 10) / 2)
+                for frame in packet.decode()
+            ]
+        seen.failure = opened.failure
+    return seen

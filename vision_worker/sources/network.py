@@ -1,0 +1,148 @@
+"""Cameras on the network. libav connects to none of them, it reads from ``relay``.
+
+What answers is untrusted, and libav by itself would look names up again, follow redirects with the
+credentials in hand, and open whatever a playlist names.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import av
+
+from vision_worker.sources.address import NetworkAddress
+from vision_worker.sources.failure import SourceFailure, failure_at_opening
+from vision_worker.sources.opened import OpenedSource
+from vision_worker.sources.policy import SourcePolicy
+from vision_worker.sources.relay.http_camera import Answer, HttpCamera
+from vision_worker.sources.relay.http_stream import HttpStream
+from vision_worker.sources.relay.line import Deadline, Lines
+from vision_worker.sources.relay.rtsp_relay import RtspRelay
+
+# libav's own watch, should the relay's fail
+_LIBAV_OPEN_S: Final = 8.0
+_LIBAV_READ_S: Final = 8.0
+_PROBED_BYTES: Final = 1_000_000
+_PROBED_US: Final = 2_000_000
+_FORMATS: Final = "mpjpeg,mjpeg,mpegts,mov,mp4,m4a,3gp,3g2,mj2,flv"
+_FORMAT_OF: Final = {
+    "multipart/x-mixed-replace": "mpjpeg",
+    "multipart/mixed": "mpjpeg",
+    "image/jpeg": "mjpeg",
+    "video/x-motion-jpeg": "mjpeg",
+    "video/mp2t": "mpegts",
+    "video/x-flv": "flv",
+    "video/mp4": "mp4",
+}
+_PLAYLIST: Final = b"#EXTM3U"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RtspSource:
+    """A camera that speaks RTSP."""
+
+    address: NetworkAddress
+    lines: Lines
+    policy: SourcePolicy
+
+    @property
+    def loops(self) -> bool:
+        """Whether its end is followed by its beginning."""
+        return False
+
+    @property
+    def live(self) -> bool:
+        """Whether its end is a failure."""
+        return True
+
+    def open(self) -> OpenedSource:
+        """Open it; blocks. Raises `SourceFailure`."""
+        relay = RtspRelay(self.address, self.lines, self.policy.times)
+        relay.open()
+        try:
+            container = av.open(
+                relay.url,
+                format="rtsp",
+                timeout=(_LIBAV_OPEN_S, _LIBAV_READ_S),
+                options={
+                    "rtsp_transport": "tcp",
+                    "protocol_whitelist": "rtsp,tcp",
+                    "format_whitelist": "rtsp",
+                    "timeout": str(int(_LIBAV_READ_S * 1e6)),
+                    "allowed_media_types": "video",
+                    "probesize": str(_PROBED_BYTES),
+                    "analyzeduration": str(_PROBED_US),
+                },
+            )
+        except (av.error.FFmpegError, ValueError) as error:
+            relay.close()
+            raise relay.failure or failure_at_opening(error) from None
+        return OpenedSource(container=container, paced=False, stamped=True, supply=relay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSource:
+    """A camera that speaks HTTP."""
+
+    address: NetworkAddress
+    lines: Lines
+    policy: SourcePolicy
+
+    @property
+    def loops(self) -> bool:
+        """Whether its end is followed by its beginning."""
+        return False
+
+    @property
+    def live(self) -> bool:
+        """Whether its end is a failure."""
+        return True
+
+    def open(self) -> OpenedSource:
+        """Open it; blocks. Raises `SourceFailure`."""
+        deadline = Deadline(self.policy.times.open_s)
+        camera = HttpCamera(self.address, self.lines)
+        try:
+            answer = camera.get(self.address.target.reveal(), deadline)
+            first = _first_bytes(camera, deadline)
+            if first.startswith(_PLAYLIST) or "mpegurl" in answer.media_type:
+                raise SourceFailure(
+                    "not_a_stream",
+                    "The camera answers with a playlist; the operator may allow these with "
+                    "DFIP_ALLOW_HLS.",
+                )
+            return self._opened(camera, answer, first)
+        except SourceFailure:
+            camera.close()
+            raise
+
+    def _opened(self, camera: HttpCamera, answer: Answer, first: bytes) -> OpenedSource:
+        stream = HttpStream(camera, first, self.policy.times.stall_s)
+        try:
+            container = av.open(
+                stream,
+                "r",
+                format=_FORMAT_OF.get(answer.media_type),
+                options={
+                    "protocol_whitelist": "none",
+                    "format_whitelist": _FORMATS,
+                    "probesize": str(_PROBED_BYTES),
+                    "analyzeduration": str(_PROBED_US),
+                },
+            )
+        except (av.error.FFmpegError, ValueError) as error:
+            raise stream.failure or failure_at_opening(error) from None
+        recording = container.duration is not None
+        stamped = container.format.name not in ("mpjpeg", "mjpeg")
+        return OpenedSource(container=container, paced=recording, stamped=stamped, supply=stream)
+
+
+def _first_bytes(camera: HttpCamera, deadline: Deadline) -> bytes:
+    """Return enough of the body to know a playlist by."""
+    first = b""
+    while len(first) < len(_PLAYLIST):
+        more = camera.receive(deadline)
+        if not more:
+            break
+        first += more
+    # some cameras end the head with a line too many, and libav knows no stream by that
+    return first.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
