@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from face_engine.engine import FaceEngine, open_engine
@@ -17,6 +18,7 @@ from face_engine.onnx_session import Accelerator
 from service_runtime.structured_logging import get_logger
 
 _log = get_logger(__name__)
+_FOR_CAMERAS: OpenEngine = partial(open_engine, keeps_memory=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ class Engines:
 
     def __init__(
         self,
-        load: OpenEngine = open_engine,
+        load: OpenEngine = _FOR_CAMERAS,
         *,
         after_free: Callable[[], None] | None = None,
     ) -> None:

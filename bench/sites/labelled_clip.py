@@ -144,12 +144,13 @@ def _pictures(portraits: Sequence[Portrait], concert: Path) -> Iterator[NDArray[
             if visit.begin_s <= number / FPS < visit.end_s:
                 _paint(picture, heads[visit.person, visit.photo], visit, number / FPS)
         yield _grainy(picture, noise[number % _NOISE_TILES])
-    due_s: float | None = None
+    begin_s, taken = None, 0
     with av.open(str(concert)) as container:
         for frame in container.decode(video=0):
-            if frame.time is None or (due_s is not None and frame.time + 1e-6 < due_s):
+            begin_s = frame.time if begin_s is None else begin_s
+            if begin_s is None or frame.time is None or frame.time - begin_s < taken / FPS - 1e-6:
                 continue  # of 30 frames a second 25 are taken
-            due_s = (frame.time if due_s is None else due_s) + 1 / FPS
+            taken += 1
             large = frame.reformat(*SIZE, format="rgb24", interpolation="BICUBIC").to_ndarray()
             yield np.asarray(large, np.uint8)
 

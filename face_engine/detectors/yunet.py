@@ -5,6 +5,7 @@ OpenCV Zoo's face_detection_yunet_2023mar. Each place of a grid gives a class an
 was trained on faces of about 10 to 300 pixels, so large pictures are searched at two sizes.
 """
 
+import threading
 from collections.abc import Mapping
 
 import cv2
@@ -27,6 +28,7 @@ _MAX_CANDIDATES = 2000
 
 _SIDES = (640, 832, 1024, 1280, 1600)
 _USUAL_SIDE, _LARGEST_SIDE, _OVERVIEW_SIDE = 640, 1600, 320
+_KEPT_SIDE = 1280
 _COMFORTABLE_FACE = 16
 """A face of this many pixels is found surely; a picture is not searched any larger than needed."""
 
@@ -36,6 +38,7 @@ class YuNetDetector:
 
     def __init__(self, sessions: Mapping[str, Session]) -> None:
         self._session = sessions["yunet.onnx"]
+        self._kept = threading.local()  # calls may come from several threads
 
     def working_side(self, longest_side: int, *, min_face_px: float) -> int:
         """Return the least side at which the smallest wanted face is found surely."""
@@ -63,17 +66,33 @@ class YuNetDetector:
         if scale < 1.0:
             resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
             smaller = np.asarray(resized, np.uint8)
-        rows, columns = (-(-size // _GRID) for size in (height, width))
-        pixels = np.zeros((1, 3, rows * _GRID, columns * _GRID), np.float32)
-        pixels[0, :, :height, :width] = smaller.transpose(2, 0, 1)[::-1]
+        pixels = self._input(height, width)
+        for plane, colour in enumerate(cv2.split(smaller)[::-1]):
+            np.copyto(pixels[0, plane, :height, :width], colour)
         outputs = dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, pixels), strict=True))
-        found = [_decode(outputs, stride, columns * _GRID // stride) for stride in _STRIDES]
+        found = [_decode(outputs, stride, pixels.shape[3] // stride) for stride in _STRIDES]
         boxes, points, scores = (np.concatenate(column) for column in zip(*found, strict=True))
         best = np.argsort(-scores)[:_MAX_CANDIDATES]
         back = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
         return Detections(
             boxes=boxes[best] * np.tile(back, 2), points=points[best] * back, scores=scores[best]
         )
+
+    def _input(self, height: int, width: int) -> NDArray[np.float32]:
+        """Return an array for a picture, black where it is padded; of frames always the same one.
+
+        A new one each time would be fetched from the system and cleared, for nothing.
+        """
+        kept: tuple[tuple[int, int], NDArray[np.float32]] | None = getattr(
+            self._kept, "input", None
+        )
+        if kept is not None and kept[0] == (height, width):
+            return kept[1]
+        rows, columns = (-(-size // _GRID) * _GRID for size in (height, width))
+        pixels = np.zeros((1, 3, rows, columns), np.float32)
+        if max(rows, columns) <= _KEPT_SIDE:
+            self._kept.input = (height, width), pixels
+        return pixels
 
 
 def _decode(
