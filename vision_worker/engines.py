@@ -18,7 +18,6 @@ from face_engine.onnx_session import Accelerator
 from service_runtime.structured_logging import get_logger
 
 _log = get_logger(__name__)
-_FOR_CAMERAS: OpenEngine = partial(open_engine, keeps_memory=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,9 @@ class _Shared:
 
     loading: asyncio.Task[FaceEngine]
     holders: int = 0
+
+
+_FOR_CAMERAS: OpenEngine = partial(open_engine, keeps_memory=True)
 
 
 class Engines:

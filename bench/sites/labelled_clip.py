@@ -38,7 +38,7 @@ _PATCH_FACES = 2.2
 _PATCH_PX = 480
 _NOISE = 1.5
 _NOISE_TILES = 6
-_CONCERT = "stage_clip.mp4"
+_CONCERT, _CONCERT_FPS = "stage_clip.mp4", 29.97
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +144,12 @@ def _pictures(portraits: Sequence[Portrait], concert: Path) -> Iterator[NDArray[
             if visit.begin_s <= number / FPS < visit.end_s:
                 _paint(picture, heads[visit.person, visit.photo], visit, number / FPS)
         yield _grainy(picture, noise[number % _NOISE_TILES])
-    begin_s, taken = None, 0
+    due_s = 0.0
     with av.open(str(concert)) as container:
-        for frame in container.decode(video=0):
-            begin_s = frame.time if begin_s is None else begin_s
-            if begin_s is None or frame.time is None or frame.time - begin_s < taken / FPS - 1e-6:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number / _CONCERT_FPS < due_s - 1e-6:
                 continue  # of 30 frames a second 25 are taken
-            taken += 1
+            due_s += 1 / FPS
             large = frame.reformat(*SIZE, format="rgb24", interpolation="BICUBIC").to_ndarray()
             yield np.asarray(large, np.uint8)
 
