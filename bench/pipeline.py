@@ -31,10 +31,12 @@ from typing import Any
 
 import av
 import numpy as np
+import uvloop
 from numpy.typing import NDArray
 
 from bench.sites.labelled_clip import labelled_clip
 from face_engine.engine import FaceEngine, open_engine
+from face_engine.fixed_shapes import OnDevice, Processor
 from face_engine.onnx_session import OpenedModels, Session, open_models
 from face_engine.packs import PackError, resolve_pack
 from face_engine.preparation import load_models, prepare_pack
@@ -95,13 +97,13 @@ def measure(clip: Path, asked: argparse.Namespace) -> dict[str, object]:
     )
     inputs = Inputs()
     recording = engine_of(pack_id, opened, lambda name, one: Recorder(name, one, inputs))
-    asyncio.run(watch(clip, recording, asked, on_warm=inputs.begin))
+    uvloop.run(watch(clip, recording, asked, on_warm=inputs.begin))
     engine = engine_of(pack_id, opened, lambda _name, one: one)
     runs: list[dict[str, float]] = []
     last: Watched | None = None
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
-        last = asyncio.run(watch(clip, engine, asked))
+        last = uvloop.run(watch(clip, engine, asked))
         runs.append(
             {
                 "pipeline": last.cpu_s,
@@ -158,12 +160,26 @@ class Recorder(Session):
         self._inner = inner
         self._inputs = inputs
 
+    @property
+    def processor(self) -> Processor:
+        """Return what it runs on."""
+        return self._inner.processor
+
     def run(self, outputs: Sequence[str], values: NDArray[Any]) -> list[NDArray[np.float32]]:
         """Keep the input and run."""
+        self._keep(outputs, values)
+        return self._inner.run(outputs, values)
+
+    def run_fixed(self, outputs: Sequence[str], values: OnDevice) -> list[NDArray[np.float32]]:
+        """Keep the input and run."""
+        if isinstance(values, np.ndarray):
+            self._keep(outputs, values)
+        return self._inner.run_fixed(outputs, values)
+
+    def _keep(self, outputs: Sequence[str], values: NDArray[Any]) -> None:
         if self._inputs.begun:
             self._inputs.calls.setdefault(self._name, []).append(values.astype(np.uint8))
             self._inputs.outputs[self._name] = list(outputs)
-        return self._inner.run(outputs, values)
 
 
 def engine_of(
@@ -282,6 +298,7 @@ async def watch(
         inference=inference,
         identity=Nobody(),
         report=drafts.append,
+        count=lambda _samples: None,
         clock=VirtualClock(),
         thread_clock=turns,
         settings=PipelineSettings(
