@@ -23,13 +23,11 @@ from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
 from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
+from vision_worker.sources.limits import CODECS, MAX_PIXELS
 from vision_worker.sources.opening import OpenedSource, Source
 
-_CODECS = frozenset(
-    {"h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9", "av1", "rawvideo"}
-)
-_MAX_PIXELS = 16_777_216
 _USUAL_FRAME_S = 1 / 25
+_UNDECODABLE = "The pictures cannot be decoded; they are damaged, or larger than 16 megapixels."
 _NO_PICTURE_S = 10.0
 _DAMAGED_IN_A_ROW = 200
 _LARGEST_LAG_S = 2.0
@@ -141,6 +139,8 @@ class FrameReader:
                     raise opened.failure or SourceFailure(
                         "ended" if self._decoded else "not_a_stream"
                     )
+                if self._decoded == before and self._damaged_in_a_row:
+                    raise SourceFailure("unsupported_codec", _UNDECODABLE)
                 if self._decoded == before:
                     raise SourceFailure("not_a_stream", "The file holds no picture to be decoded.")
                 if not self._source.loops:
@@ -196,9 +196,7 @@ class FrameReader:
             self._damaged += 1
             self._damaged_in_a_row += 1
             if self._damaged_in_a_row >= _DAMAGED_IN_A_ROW:
-                raise SourceFailure(
-                    "unsupported_codec", "The camera's pictures cannot be decoded; use H.264."
-                ) from None
+                raise SourceFailure("unsupported_codec", _UNDECODABLE) from None
             return []
         finally:
             self._decode_s += time.perf_counter() - began
@@ -272,16 +270,16 @@ def _video_stream(opened: OpenedSource) -> VideoStream:
         raise SourceFailure("not_a_stream", "This stream holds no picture; check the address.")
     stream = streams[0]
     context = stream.codec_context
-    if stream.codec.canonical_name not in _CODECS:
+    if stream.codec.canonical_name not in CODECS:
         raise SourceFailure(
             "unsupported_codec", "The camera's codec is not supported; set it to H.264 or H.265."
         )
-    if context.width * context.height > _MAX_PIXELS:
+    if context.width * context.height > MAX_PIXELS:
         raise SourceFailure(
             "unsupported_codec", "The camera's picture is too large; 16 megapixels are the limit."
         )
     # only here: libav ignores it among the options of the container
-    context.options = {"max_pixels": str(_MAX_PIXELS)}
+    context.options = {"max_pixels": str(MAX_PIXELS)}
     context.thread_count = 1
     return stream
 
