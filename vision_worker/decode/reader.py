@@ -28,7 +28,7 @@ from vision_worker.sources.opening import OpenedSource, Source
 
 _USUAL_FRAME_S = 1 / 25
 _UNDECODABLE = "The pictures cannot be decoded; they are damaged, or larger than 16 megapixels."
-_NO_PICTURE_S = 10.0
+_NO_PICTURE_S = 8.0  # with the probing before it, 10 s from the connection on
 _DAMAGED_IN_A_ROW = 200
 _LARGEST_LAG_S = 2.0
 _INTERPOLATION = "AREA"
@@ -73,6 +73,7 @@ class FrameReader:
         self._size: tuple[int, int] | None = None
         self._cut = False
         self._began_s: float | None = None
+        self._opened: OpenedSource | None = None
         self._last_picture_s = 0.0
 
     def start(self) -> None:
@@ -80,8 +81,10 @@ class FrameReader:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; a read that hangs in libav ends by its timeout."""
+        """Ask the thread to end; a source that is being opened ends by its own timeout."""
         self._stop.set()
+        if self._opened is not None:
+            self._opened.interrupt()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread's end; blocks. Return whether it ended."""
@@ -123,7 +126,7 @@ class FrameReader:
             self._frames.finish()
 
     def _read(self) -> None:
-        opened = self._source.open()
+        opened = self._opened = self._source.open()
         try:
             stream = _video_stream(opened)
             frame_s = float(1 / stream.average_rate) if stream.average_rate else None
@@ -171,6 +174,8 @@ class FrameReader:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
+                if self._stop.is_set():
+                    return
                 if self._source.live:
                     raise opened.failure or failure_at_reading(error) from None
                 self._damaged += 1

@@ -64,5 +64,8 @@ class _Held:
     def packet_came(self) -> None:
         """Files do not stall."""
 
+    def interrupt(self) -> None:
+        """Files do not hang."""
+
     def close(self) -> None:
         self.file.close()

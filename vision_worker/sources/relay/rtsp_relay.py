@@ -101,6 +101,12 @@ class RtspRelay:
     def packet_came(self) -> None:
         """Learn that libav made a packet: the relay looks at what comes itself."""
 
+    def interrupt(self) -> None:
+        """Have libav wake up, and end; from any thread."""
+        if self._libav is not None:
+            with suppress(OSError):
+                self._libav.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """End both connections, with a goodbye to the camera; safe to call twice."""
         self._closing = True
