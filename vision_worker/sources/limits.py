@@ -5,7 +5,7 @@ libav decodes already while it looks what a source is, so that the limits are gi
 of a container it would ignore the size of a picture.
 """
 
-from typing import Final
+from typing import Final, cast
 
 CODECS: Final = frozenset(
     {"h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9", "av1", "rawvideo"}
@@ -22,4 +22,5 @@ OPTIONS: Final = {
     "analyzeduration": str(_PROBED_US),
     "max_streams": str(_MOST_STREAMS),
 }
-STREAM_OPTIONS: Final = [{"max_pixels": str(MAX_PIXELS)}] * _MOST_STREAMS
+# PyAV takes dictionaries, whatever its stubs say
+STREAM_OPTIONS: Final = cast(list[str], [{"max_pixels": str(MAX_PIXELS)}] * _MOST_STREAMS)
