@@ -15,9 +15,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from vision_worker.decode.batch import DecoderName
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.lateness import Lateness
-from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.newest_frames import FrameSink
 from vision_worker.decode.picture import AvPicture
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
@@ -53,7 +54,7 @@ class FrameReader:
     def __init__(
         self,
         source: Source,
-        frames: NewestFrames,
+        frames: FrameSink,
         settings: DecodeSettings,
         clock: ThreadClock,
     ) -> None:
@@ -62,7 +63,7 @@ class FrameReader:
         self._settings = settings
         self._clock = clock
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="decode", daemon=True)
         self._sampler = TimeSampler(settings.sample_fps)
         self._rate = SampleRate(settings.sample_fps)
         self._lateness = Lateness()
@@ -113,7 +114,18 @@ class FrameReader:
         """Return whether less is looked at than was asked for, because the machine is too slow."""
         return self._rate.reduced or self._lateness.behind
 
-    def _run(self) -> None:
+    @property
+    def decoder(self) -> DecoderName:
+        """Return what decodes: libav, always."""
+        return "pyav"
+
+    @property
+    def decoder_reason(self) -> str:
+        """Return nothing: it is as it should be."""
+        return ""
+
+    def run(self) -> None:
+        """Read in this very thread, to the end."""
         try:
             self._read()
         except SourceFailure as failure:
@@ -128,7 +140,7 @@ class FrameReader:
     def _read(self) -> None:
         opened = self._opened = self._source.open()
         try:
-            stream = _video_stream(opened)
+            stream = video_stream(opened)
             frame_s = float(1 / stream.average_rate) if stream.average_rate else None
             skip = SkipPolicy(sample_period_s=self._sampler.period_s, frame_s=frame_s)
             timeline = MediaTimeline(frame_s or _USUAL_FRAME_S)
@@ -268,7 +280,7 @@ class FrameReader:
             raise SourceFailure("no_key_frame")
 
 
-def _video_stream(opened: OpenedSource) -> VideoStream:
+def video_stream(opened: OpenedSource) -> VideoStream:
     """Return the first picture stream, ready to be decoded within limits."""
     streams = opened.container.streams.video
     if not streams:
