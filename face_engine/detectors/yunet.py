@@ -18,7 +18,15 @@ from face_engine.values import Detections
 _STRIDES = (8, 16, 32)
 _HEADS = ("cls", "obj", "bbox", "kps")
 _OUTPUTS = tuple(f"{head}_{stride}" for head in _HEADS for stride in _STRIDES)
-_GRID = 32
+
+CANVAS_SIDES = (
+    *(96, 128, 160, 192, 224, 256, 320, 384, 480, 544),
+    *(640, 736, 800, 864, 960, 1120, 1280, 1600),
+)
+"""Sides of what the network is given, multiples of 32: pictures of whatever shape become few.
+
+The usual shapes of cameras need no more pixels than the next multiple of 32 has, or a little.
+"""
 
 _ACCEPT = 0.8
 """True faces of the photographs and the clip that both detectors see score 0.85 to 0.96."""
@@ -63,17 +71,21 @@ class YuNetDetector:
         if scale < 1.0:
             resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
             smaller = np.asarray(resized, np.uint8)
-        rows, columns = (-(-size // _GRID) for size in (height, width))
-        pixels = np.zeros((1, 3, rows * _GRID, columns * _GRID), np.float32)
+        down, across = (_canvas_side(size) for size in (height, width))
+        pixels = np.zeros((1, 3, down, across), np.float32)
         pixels[0, :, :height, :width] = smaller.transpose(2, 0, 1)[::-1]
         outputs = dict(zip(_OUTPUTS, self._session.run(_OUTPUTS, pixels), strict=True))
-        found = [_decode(outputs, stride, columns * _GRID // stride) for stride in _STRIDES]
+        found = [_decode(outputs, stride, across // stride) for stride in _STRIDES]
         boxes, points, scores = (np.concatenate(column) for column in zip(*found, strict=True))
         best = np.argsort(-scores)[:_MAX_CANDIDATES]
         back = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
         return Detections(
             boxes=boxes[best] * np.tile(back, 2), points=points[best] * back, scores=scores[best]
         )
+
+
+def _canvas_side(size: int) -> int:
+    return next(side for side in CANVAS_SIDES if side >= size)
 
 
 def _decode(
