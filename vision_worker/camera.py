@@ -7,7 +7,7 @@ camera does not.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from face_engine.onnx_session import Accelerator
 from service_runtime.clock import Clock
 from service_runtime.secret import Secret
 from service_runtime.structured_logging import get_logger
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.decode.reader import DecodeSettings
 from vision_worker.engines import CameraModels, EngineKey, Engines
 from vision_worker.identification import IdentityClient
@@ -31,7 +32,8 @@ from vision_worker.inference_thread import Lane
 from vision_worker.looking.onlookers import Onlookers, Trouble, trouble_of
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import zones_of
-from vision_worker.mapping import sighting_report
+from vision_worker.mapping import sighting_report, telemetry_sample
+from vision_worker.occupancy.counting import OccupancySample
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.source_backoff import SourceBackoff
@@ -68,10 +70,11 @@ class CameraWatch:
         index: Channel to the identity index.
         engines: The models of the process.
         lane: Where its work for the models queues up.
-        spool: Where sightings go.
+        spool: Where sightings and telemetry go.
         clock: Where time comes from.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
+        decoding: Says what decodes it.
         onlookers: Who looks at it.
     """
 
@@ -87,6 +90,7 @@ class CameraWatch:
         clock: Clock,
         changed: Callable[[], None],
         backoff: SourceBackoff | None = None,
+        decoding: DecodingChoice | None = None,
         onlookers: Onlookers | None = None,
     ) -> None:
         self._camera_id = camera_id
@@ -94,6 +98,7 @@ class CameraWatch:
         self._index = index
         self._engines = engines
         self._lane = lane
+        self._decoding = decoding or DecodingChoice()
         self._spool = spool
         self._clock = clock
         self._changed = changed
@@ -187,11 +192,16 @@ class CameraWatch:
             working_side=engine.working_side(MEASURED_AT, min_face_px=wanted.min_face_px),
             engine=lambda: self._engine_of(models),
         )
+        # setting a GPU up blocks
+        decoding = await asyncio.to_thread(
+            self._decoding.decoding_for, engine.pack, engine.accelerator_used
+        )
         del engine  # held by the models alone, so that they can let go of it
         identity = IdentityClient(self._index, pack_id=inference.pack.pack_id)
         settings = PipelineSettings(
             decode=DecodeSettings(sample_fps=wanted.sample_fps),
             min_face_px=wanted.min_face_px,
+            zone_config=MessageToDict(assignment.zone_config),
         )
         try:
             async with CameraPipeline(
@@ -199,8 +209,10 @@ class CameraWatch:
                 inference=inference,
                 identity=identity,
                 report=self._report,
+                count=self._count,
                 clock=self._clock,
                 settings=settings,
+                decoding=decoding,
                 onlookers=self._onlookers,
             ) as pipeline:
                 self._pipeline = pipeline
@@ -323,6 +335,9 @@ class CameraWatch:
 
     def _report(self, draft: SightingDraft) -> None:
         self._spool.add_sighting(sighting_report(draft))
+
+    def _count(self, samples: Sequence[OccupancySample]) -> None:
+        self._spool.add_telemetry([telemetry_sample(sample) for sample in samples])
 
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields
