@@ -18,6 +18,7 @@ from cli.commands import (
     camera,
     certs,
     keys,
+    models,
     person,
     retention,
     token,
@@ -69,6 +70,7 @@ app.add_typer(backup.app, name="backup")
 app.add_typer(audit.app, name="audit")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(certs.app, name="certs")
+app.add_typer(models.app, name="models")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

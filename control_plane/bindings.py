@@ -10,6 +10,7 @@ from control_plane.alerts.watch import AlertWatch
 from control_plane.alerts.watch_lists import WatchListStore
 from control_plane.audit.servicer import AuditServicer
 from control_plane.audit.store import AuditStore
+from control_plane.cameras.connection_string import ConnectionRules
 from control_plane.cameras.registry import CameraRegistry
 from control_plane.cameras.servicer import ControlPlaneServicer
 from control_plane.cameras.watch import CameraWatch
@@ -107,7 +108,9 @@ def bindings(parts: Parts, settings: Settings, clock: Clock) -> Sequence[Binding
                 registry=registry,
                 watch=CameraWatch(parts.database, parts.feed, clock),
                 clock=clock,
-                media_root=settings.media_root.absolute(),
+                connections=ConnectionRules(
+                    media_root=settings.media_root.absolute(), devices=settings.allow_devices
+                ),
                 site_pack=settings.pack,
             ),
         ),

@@ -65,6 +65,7 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
                 "DFIP_PACK": site.pack_id,
                 "DFIP_MEDIA_ROOT": str(site.media_root),
                 "DFIP_REFLECTION": "1",
+                **site.camera_variables,
                 **settings,
             }
         )

@@ -33,6 +33,21 @@ def test_the_manager_stops_first_and_the_control_plane_last(tmp_path: Path) -> N
     assert names == ["control_plane", "identity_index", "envoy", "camera_manager"]
 
 
+def test_the_manager_and_the_control_plane_hear_what_cameras_may_be(tmp_path: Path) -> None:
+    told = {"DFIP_CAMERA_NETWORKS": "10.0.0.0/8", "DFIP_ALLOW_DEVICES": "1"}
+    wish = replace(site(tmp_path), camera_variables=told)
+    children = {
+        child.name: child for child in mesh_children(wish, {"DFIP_CAMERA_NETWORKS": "0.0.0.0/0"})
+    }
+    for room in ("control_plane", "camera_manager"):
+        assert told.items() <= children[room].environment.items()
+
+
+def test_a_file_of_certificates_in_the_environment_is_found_from_every_folder() -> None:
+    environment = inherited_environment({"DFIP_CAMERA_CA_FILE": "ca.pem"})
+    assert environment["DFIP_CAMERA_CA_FILE"] == str(Path.cwd() / "ca.pem")
+
+
 def test_every_service_is_a_module_of_this_python(tmp_path: Path) -> None:
     children = {child.name: child for child in mesh_children(site(tmp_path), {})}
     for room in ("control_plane", "identity_index", "camera_manager"):

@@ -87,9 +87,14 @@ def policy(times: SourceTimes = USUAL, **more: object) -> SourcePolicy:
 
 
 def open_camera(
-    port: int, rules: SourcePolicy | None = None, *, scheme: str = "rtsp", rest: str = "/live?x=1"
+    port: int,
+    rules: SourcePolicy | None = None,
+    *,
+    scheme: str = "rtsp",
+    host: str = "127.0.0.1",
+    rest: str = "/live?x=1",
 ) -> OpenedSource:
-    address = f"{scheme}://{USER}:{PASSWORD}@127.0.0.1:{port}{rest}"
+    address = f"{scheme}://{USER}:{PASSWORD}@{host}:{port}{rest}"
     return Sources(rules or policy()).source_for(Secret(address)).open()
 
 
