@@ -23,7 +23,7 @@ from camera_manager.runtimes.process import ProcessRuntime
 from camera_manager.servicer import ManagerServicer
 from camera_manager.settings import ManagerSettings, worker_environment
 from camera_manager.work_queue import WorkQueue
-from camera_manager.worker_client import WorkerDrain
+from camera_manager.worker_client import WorkerClient
 from camera_manager.worker_tokens import WorkerTokens
 from dfip.camera_manager.v1 import (
     manager_service_pb2,
@@ -60,9 +60,10 @@ async def run(lifecycle: Lifecycle) -> None:
         workers_dir=settings.workers_dir,
         sockets_dir=settings.worker_sockets_dir(),
         lifeline_fd=settings.lifeline_fd,
-        drain=WorkerDrain(token),
+        calls=WorkerClient(token),
         clock=clock,
         log_max_bytes=settings.worker_log_max_bytes,
+        cameras_per_worker=settings.cameras_per_worker,
     )
     channel = open_channel(
         settings.control_plane_target, token=token, transport=transport, peer="control_plane"
@@ -161,6 +162,7 @@ async def run(lifecycle: Lifecycle) -> None:
     lifecycle.spawn("report runtimes", reports.run())
     lifecycle.spawn("reconcile", reconciler.run())
     lifecycle.spawn("tend worker logs", runtime.tend_logs())
+    lifecycle.spawn("tend shared workers", runtime.tend_shared())
     lifecycle.spawn("tell health", _serve_once_listed(cameras.listed, server))
     await lifecycle.wait_for_stop()
 

@@ -7,7 +7,7 @@ camera does not.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,7 +31,8 @@ from vision_worker.inference_thread import Lane
 from vision_worker.looking.onlookers import Onlookers, Trouble, trouble_of
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import zones_of
-from vision_worker.mapping import sighting_report
+from vision_worker.mapping import sighting_report, telemetry_sample
+from vision_worker.occupancy.counting import OccupancySample
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.source_backoff import SourceBackoff
@@ -68,7 +69,7 @@ class CameraWatch:
         index: Channel to the identity index.
         engines: The models of the process.
         lane: Where its work for the models queues up.
-        spool: Where sightings go.
+        spool: Where sightings and telemetry go.
         clock: Where time comes from.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
@@ -192,6 +193,7 @@ class CameraWatch:
         settings = PipelineSettings(
             decode=DecodeSettings(sample_fps=wanted.sample_fps),
             min_face_px=wanted.min_face_px,
+            zone_config=MessageToDict(assignment.zone_config),
         )
         try:
             async with CameraPipeline(
@@ -199,6 +201,7 @@ class CameraWatch:
                 inference=inference,
                 identity=identity,
                 report=self._report,
+                count=self._count,
                 clock=self._clock,
                 settings=settings,
                 onlookers=self._onlookers,
@@ -323,6 +326,9 @@ class CameraWatch:
 
     def _report(self, draft: SightingDraft) -> None:
         self._spool.add_sighting(sighting_report(draft))
+
+    def _count(self, samples: Sequence[OccupancySample]) -> None:
+        self._spool.add_telemetry([telemetry_sample(sample) for sample in samples])
 
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields

@@ -127,8 +127,8 @@ class CameraPipeline:
         inference: CameraInference,
         identity: IdentityPort,
         report: Callable[[SightingDraft], None],
+        count: Callable[[Sequence[OccupancySample]], None],
         clock: Clock,
-        count: Callable[[Sequence[OccupancySample]], None] = lambda _samples: None,
         settings: PipelineSettings | None = None,
         thread_clock: ThreadClock | None = None,
         backoff: Backoff | None = None,
@@ -365,18 +365,21 @@ class CameraPipeline:
             if shot is not None:
                 taken.append((track, shot, row))
         if taken:
-            await self._keep(frame, faces.boxes, study, taken)
+            await self._keep(frame, look, faces.boxes, study, taken)
 
     async def _keep(
         self,
         frame: Frame,
+        look: Look,
         boxes: NDArray[np.float32],
         study: Study,
         taken: Sequence[tuple[TrackSighting, Shot, int]],
     ) -> None:
         """Embed shots, and ask who they show, but for those that only stand in for better ones."""
         rows = [row for *_, row in taken]
-        shots = await self._inference.take(frame.picture, boxes[rows], study.chips[rows])
+        shots = await self._inference.take(
+            frame.picture, boxes[rows], study.chips[rows], seen=look.detections.boxes
+        )
         self._counters.embeddings += len(rows)
         self._counters.spent("embed", shots.embed_s, len(rows))
         self._counters.spent("crop", shots.crop_s, len(rows))
@@ -387,6 +390,7 @@ class CameraPipeline:
                 box=as_fractions(boxes[row], frame.picture.size),
                 embedding=shots.embeddings[at],
                 crop=shots.crops[at],
+                context=shots.contexts[at],
                 captured_at=frame.captured_at,
             )
             if track.shots.stand_in is shot:

@@ -25,6 +25,16 @@ def up(
         ),
     ] = None,
     pack: Annotated[str, typer.Option(metavar="NAME", help="Model pack.")] = "builtin",
+    cameras_per_worker: Annotated[
+        int | None,
+        typer.Option(
+            metavar="COUNT",
+            min=1,
+            max=64,
+            help="Cameras that share a worker's process. Without it: 1, each has its own.",
+            show_default=False,
+        ),
+    ] = None,
     telemetry_apart: Annotated[
         bool,
         typer.Option(
@@ -91,6 +101,7 @@ def up(
             http_port=DEFAULT_PORT if http_port is None else http_port,
             media_root=media_root,
             pack_id=pack,
+            cameras_per_worker=cameras_per_worker,
             telemetry_apart=telemetry_apart,
             tls=tls,
             cameras=CameraWish(

@@ -38,6 +38,7 @@ class SiteWish:
     Attributes:
         http_port: 0 asks for any free port.
         media_root: None means `media` in the data folder, which is made.
+        cameras_per_worker: cameras that share a worker's process; None is the environment's.
         telemetry_apart: run telemetry as a process of its own.
         tls: have the services speak TLS over ports of this machine in place of sockets.
         cameras: what cameras may be.
@@ -48,6 +49,7 @@ class SiteWish:
     http_port: int
     media_root: Path | None
     pack_id: str
+    cameras_per_worker: int | None = None
     telemetry_apart: bool = False
     tls: bool = False
     cameras: CameraWish = field(default_factory=CameraWish)
@@ -74,6 +76,7 @@ class Site:
     host: str
     http_port: int
     pack_id: str
+    cameras_per_worker: int | None = None
     telemetry_apart: bool = False
     tls: TlsPlaces | None = None
     camera_variables: Mapping[str, str] = field(default_factory=dict)
@@ -143,6 +146,7 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
                 host=host,
                 http_port=port,
                 pack_id=wish.pack_id,
+                cameras_per_worker=wish.cameras_per_worker,
                 telemetry_apart=wish.telemetry_apart,
                 tls=_tls_places(data_dir) if wish.tls else None,
                 camera_variables=cameras,

@@ -55,7 +55,15 @@ def camera_id(mesh: Mesh) -> str:
             headers={"content-type": "image/png"},
         )
         assert face.status_code == 201, face.text
-        camera = rest.post("/cameras", json={"name": "Wall", "connection_string": clip.as_uri()})
+        everywhere = {"name": "hall", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+        camera = rest.post(
+            "/cameras",
+            json={
+                "name": "Wall",
+                "connection_string": clip.as_uri(),
+                "zone_config": {"zones": [everywhere]},
+            },
+        )
         assert camera.status_code == 201, camera.text
         found = str(camera.json()["data"]["id"])
         started = rest.patch(f"/cameras/{found}/status", json={"status": "enabled"})
@@ -146,6 +154,17 @@ def test_the_commands_show_the_same(mesh: Mesh, camera_id: str) -> None:
     assert set(states.values()) == {"serving"}
     followed = mesh.cli("sightings", "--follow", "--limit", "1", "--json")
     assert json.loads(followed.stdout)["camera_id"] == camera_id
+
+
+def test_people_are_counted_by_zone(mesh: Mesh, camera_id: str) -> None:
+    def most(zone: str) -> int:
+        told = mesh.cli("occupancy", camera_id, "--zone", zone, "--json")
+        assert told.returncode == 0, told.stderr
+        return max((bucket["occupancy_max"] for bucket in json.loads(told.stdout)), default=0)
+
+    # she is there for most of each round of the clip, and is counted every 5 s
+    wait_until(lambda: most("hall") == 1, 30, f"she is counted\n{mesh.logs()}")
+    assert most("") == 1
 
 
 def test_refused_photographs_are_sentences(mesh: Mesh, tmp_path: Path) -> None:

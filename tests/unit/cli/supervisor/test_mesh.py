@@ -57,6 +57,20 @@ def test_every_service_is_a_module_of_this_python(tmp_path: Path) -> None:
     assert children["envoy"].command[1:4] == ("-m", "cli.supervisor.tether", str(os.getpid()))
 
 
+def test_the_manager_is_told_how_many_cameras_share_a_process(tmp_path: Path) -> None:
+    told = [
+        {child.name: child for child in mesh_children(wished, environ)}[
+            "camera_manager"
+        ].environment.get("DFIP_CAMERAS_PER_WORKER")
+        for wished, environ in (
+            (site(tmp_path), {}),
+            (site(tmp_path), {"DFIP_CAMERAS_PER_WORKER": "4"}),
+            (replace(site(tmp_path), cameras_per_worker=8), {"DFIP_CAMERAS_PER_WORKER": "4"}),
+        )
+    ]
+    assert told == [None, "4", "8"]
+
+
 def test_what_is_for_the_client_commands_goes_nowhere(tmp_path: Path) -> None:
     environ = {"DFIP_TOKEN": SECRET, "DFIP_DEBUG": "1", "DFIP_SERVER": "x", "LANG": "C"}
     for child in mesh_children(site(tmp_path), environ):

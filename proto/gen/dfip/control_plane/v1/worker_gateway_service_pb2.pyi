@@ -88,7 +88,7 @@ class SightingBatch(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., sightings: _Optional[_Iterable[_Union[SightingReport, _Mapping]]] = ...) -> None: ...
 
 class SightingReport(_message.Message):
-    __slots__ = ("id", "track_id", "revision", "decision", "person_id", "score", "threshold", "margin", "started_at", "ended_at", "frames", "box", "quality", "evidence", "embedding", "crop")
+    __slots__ = ("id", "track_id", "revision", "decision", "person_id", "score", "threshold", "margin", "started_at", "ended_at", "frames", "box", "quality", "evidence", "embedding", "crop", "context")
     ID_FIELD_NUMBER: _ClassVar[int]
     TRACK_ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +105,7 @@ class SightingReport(_message.Message):
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
     CROP_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     id: str
     track_id: int
     revision: int
@@ -121,7 +122,8 @@ class SightingReport(_message.Message):
     evidence: _sighting_pb2.SightingEvidence
     embedding: _embedding_pb2.EmbeddingBatch
     crop: bytes
-    def __init__(self, id: _Optional[str] = ..., track_id: _Optional[int] = ..., revision: _Optional[int] = ..., decision: _Optional[str] = ..., person_id: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., margin: _Optional[float] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frames: _Optional[int] = ..., box: _Optional[_Union[_embedding_pb2.BoundingBox, _Mapping]] = ..., quality: _Optional[_Union[_embedding_pb2.FaceQuality, _Mapping]] = ..., evidence: _Optional[_Union[_sighting_pb2.SightingEvidence, _Mapping]] = ..., embedding: _Optional[_Union[_embedding_pb2.EmbeddingBatch, _Mapping]] = ..., crop: _Optional[bytes] = ...) -> None: ...
+    context: bytes
+    def __init__(self, id: _Optional[str] = ..., track_id: _Optional[int] = ..., revision: _Optional[int] = ..., decision: _Optional[str] = ..., person_id: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., margin: _Optional[float] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frames: _Optional[int] = ..., box: _Optional[_Union[_embedding_pb2.BoundingBox, _Mapping]] = ..., quality: _Optional[_Union[_embedding_pb2.FaceQuality, _Mapping]] = ..., evidence: _Optional[_Union[_sighting_pb2.SightingEvidence, _Mapping]] = ..., embedding: _Optional[_Union[_embedding_pb2.EmbeddingBatch, _Mapping]] = ..., crop: _Optional[bytes] = ..., context: _Optional[bytes] = ...) -> None: ...
 
 class TelemetryBatch(_message.Message):
     __slots__ = ("sequence", "samples")
