@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from face_engine.engine import FaceEngine
+from face_engine.engine import FaceEngine, at_least
 from face_engine.packs import ModelPack
 from face_engine.values import Detections, Quality, Verdict
 from vision_worker.context_picture import context_pictures
@@ -160,7 +160,7 @@ def _look(engine: FaceEngine, frame: Frame, min_face_px: int) -> Look:
     began = time.perf_counter()
     size = frame.picture.size
     smallest = min_face_px * max(frame.image.shape) / min(max(size), MEASURED_AT)
-    found = _enlarged(engine.detect(frame.image, min_face_px=smallest), frame.scale)
+    found = _enlarged(_find(engine, frame, smallest), frame.scale)
     detected = time.perf_counter()
     return Look(
         detections=found,
@@ -184,6 +184,14 @@ def _chip(engine: FaceEngine, picture: Picture, points: NDArray[np.float32]) -> 
     x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
     part = picture.region(x1, y1, x2, y2)
     return engine.align(part, points[None] - np.array([x1, y1], np.float32))
+
+
+def _find(engine: FaceEngine, frame: Frame, smallest: float) -> Detections:
+    """Return the faces of a frame's image, from the batch in which it lies ready, if any."""
+    found = frame.prepared.found(engine) if frame.prepared is not None else None
+    if found is not None:
+        return at_least(found, smallest)
+    return engine.detect(frame.image, min_face_px=smallest)
 
 
 def _enlarged(found: Detections, scale: tuple[float, float]) -> Detections:

@@ -20,6 +20,7 @@ from service_runtime.clock import Clock
 from service_runtime.structured_logging import name_call
 from service_runtime.transport import Transport
 from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.engines import Engines
 from vision_worker.gateway import Ending, Gateway
 from vision_worker.inference_thread import InferenceThread
@@ -49,6 +50,7 @@ class Surroundings:
         cameras: how many cameras share that.
         spool_limits: how much each may keep that is not reported yet.
         clock: where time comes from.
+        decoding: says what decodes a camera.
         pictures: the thread that draws what people look at.
     """
 
@@ -62,6 +64,7 @@ class Surroundings:
     cameras: Callable[[], int]
     spool_limits: SpoolLimits = DEFAULT_LIMITS
     clock: Clock
+    decoding: DecodingChoice = field(default_factory=DecodingChoice)
     pictures: PictureThread = field(default_factory=PictureThread)
 
 
@@ -145,6 +148,7 @@ class WatchedCamera:
             index=index,
             engines=self._with.engines,
             lane=self._with.inference.open_lane(),
+            decoding=self._with.decoding,
             spool=self.spool,
             clock=self._with.clock,
             onlookers=self.onlookers,

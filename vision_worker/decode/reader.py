@@ -15,9 +15,11 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from vision_worker.decode.batch import DecoderName
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.lateness import Lateness
-from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.limits import MAX_PIXELS
+from vision_worker.decode.newest_frames import FrameSink
 from vision_worker.decode.picture import AvPicture
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
@@ -28,7 +30,6 @@ from vision_worker.sources.opening import OpenedSource, Source
 _CODECS = frozenset(
     {"h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9", "av1", "rawvideo"}
 )
-_MAX_PIXELS = 16_777_216
 _USUAL_FRAME_S = 1 / 25
 _NO_PICTURE_S = 10.0
 _DAMAGED_IN_A_ROW = 200
@@ -55,7 +56,7 @@ class FrameReader:
     def __init__(
         self,
         source: Source,
-        frames: NewestFrames,
+        frames: FrameSink,
         settings: DecodeSettings,
         clock: ThreadClock,
     ) -> None:
@@ -64,7 +65,7 @@ class FrameReader:
         self._settings = settings
         self._clock = clock
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="decode", daemon=True)
         self._sampler = TimeSampler(settings.sample_fps)
         self._rate = SampleRate(settings.sample_fps)
         self._lateness = Lateness()
@@ -112,7 +113,18 @@ class FrameReader:
         """Return whether less is looked at than was asked for, because the machine is too slow."""
         return self._rate.reduced or self._lateness.behind
 
-    def _run(self) -> None:
+    @property
+    def decoder(self) -> DecoderName:
+        """Return what decodes: libav, always."""
+        return "pyav"
+
+    @property
+    def decoder_reason(self) -> str:
+        """Return nothing: it is as it should be."""
+        return ""
+
+    def run(self) -> None:
+        """Read in this very thread, to the end."""
         try:
             self._read()
         except SourceFailure as failure:
@@ -127,7 +139,7 @@ class FrameReader:
     def _read(self) -> None:
         opened = self._source.open()
         try:
-            stream = _video_stream(opened)
+            stream = video_stream(opened)
             frame_s = float(1 / stream.average_rate) if stream.average_rate else None
             skip = SkipPolicy(sample_period_s=self._sampler.period_s, frame_s=frame_s)
             timeline = MediaTimeline(frame_s or _USUAL_FRAME_S)
@@ -265,7 +277,7 @@ class FrameReader:
             raise SourceFailure("no_key_frame")
 
 
-def _video_stream(opened: OpenedSource) -> VideoStream:
+def video_stream(opened: OpenedSource) -> VideoStream:
     """Return the first picture stream, ready to be decoded within limits."""
     streams = opened.container.streams.video
     if not streams:
@@ -276,12 +288,12 @@ def _video_stream(opened: OpenedSource) -> VideoStream:
         raise SourceFailure(
             "unsupported_codec", "The camera's codec is not supported; set it to H.264 or H.265."
         )
-    if context.width * context.height > _MAX_PIXELS:
+    if context.width * context.height > MAX_PIXELS:
         raise SourceFailure(
             "unsupported_codec", "The camera's picture is too large; 16 megapixels are the limit."
         )
     # only here: libav ignores it among the options of the container
-    context.options = {"max_pixels": str(_MAX_PIXELS)}
+    context.options = {"max_pixels": str(MAX_PIXELS)}
     context.thread_count = 1
     return stream
 
