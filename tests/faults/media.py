@@ -377,6 +377,7 @@ async def run(seed: int, size: int) -> Figures:
         crowd = world.recovered[len(recovered) :]
         pictures = await asyncio.to_thread(_send_pictures, world.process.pack_id, seed, size)
         await world.check_at_the_end()
+        failures = len(world.neighbour.failures)
     expected = 5 * took_s
     return {
         "faults": count + pictures + 1,
@@ -389,7 +390,7 @@ async def run(seed: int, size: int) -> Figures:
         "neighbour_frames": after.frames_sampled - before.frames_sampled,
         "neighbour_frames_expected": round(expected),
         "neighbour_frames_dropped": after.frames_dropped - before.frames_dropped,
-        "neighbour_failures": len(world.neighbour.failures),
+        "neighbour_failures": failures,
         "canary_connections": world.canary.connections,
     }
 

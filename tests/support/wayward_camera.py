@@ -153,6 +153,11 @@ class WaywardCamera:
             writer.transport.abort()
         return count
 
+    def hang_up(self) -> None:
+        """End every connection properly."""
+        for writer in list(self._writers):
+            writer.close()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
