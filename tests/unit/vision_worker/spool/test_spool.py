@@ -10,6 +10,7 @@ import pytest
 
 from dfip.control_plane.v1 import telemetry_pb2
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
+from tests.support.spool_formats import write_format_1
 from tests.support.virtual_clock import VirtualClock
 from tests.unit.vision_worker.spool.reports import (
     CAMERA,
@@ -211,50 +212,19 @@ async def test_a_file_that_breaks_while_it_is_used_is_replaced(tmp_path: Path) -
         assert set(range(1000, 1200)) <= set(numbers(await drained(spool)))
 
 
-FORMAT_1 = """
-CREATE TABLE camera (camera_id TEXT NOT NULL);
-CREATE TABLE sightings (
-    number INTEGER PRIMARY KEY, added_s INTEGER NOT NULL, id TEXT NOT NULL,
-    revision INTEGER NOT NULL, report BLOB NOT NULL
-);
-CREATE INDEX sightings_by_id ON sightings (id);
-CREATE TABLE telemetry (
-    number INTEGER PRIMARY KEY, added_s INTEGER NOT NULL, samples INTEGER NOT NULL,
-    portion BLOB NOT NULL
-);
-CREATE TABLE batches (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL, kind TEXT NOT NULL,
-    sequence INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL
-);
-PRAGMA application_id = 1145456976;
-PRAGMA user_version = 1;
-"""
-
-
-def write_format_1(folder: Path) -> None:
-    """Leave what the first format had: sightings 1 to 3 and a portion, 1 and the portion sent."""
-    connection = sqlite3.connect(folder / "spool.db")
-    connection.executescript(FORMAT_1)
-    added_s = int(VirtualClock().now().timestamp())
-    connection.execute("INSERT INTO camera VALUES (?)", (CAMERA,))
-    for number in (1, 2, 3):
-        made = report(number)
-        row = (number, added_s, made.id, 1, made.SerializeToString())
-        connection.execute("INSERT INTO sightings VALUES (?, ?, ?, ?, ?)", row)
-    portion = gateway_pb2.TelemetryBatch(samples=samples([4, 5])).SerializeToString()
-    connection.execute("INSERT INTO telemetry VALUES (1, ?, 2, ?)", (added_s, portion))
-    insert = "INSERT INTO batches (session_id, kind, sequence, first, last) VALUES (?, ?, 7, 1, 1)"
-    connection.execute(insert, (SESSION, "sightings"))
-    connection.execute(insert, (SESSION, "telemetry"))
-    connection.commit()
-    connection.close()
-
-
 async def test_a_file_of_the_format_before_is_taken_over(tmp_path: Path) -> None:
-    write_format_1(tmp_path)
+    batch = gateway_pb2.TelemetryBatch(samples=samples([4, 5]))
+    write_format_1(
+        tmp_path,
+        camera_id=CAMERA,
+        session_id=SESSION,
+        sightings=[report(number) for number in (1, 2, 3)],
+        telemetry=batch,
+        added_at=VirtualClock().now(),
+    )
     async with spool_in(tmp_path) as spool:
         under_way = sent(spool)
-        assert [(b.name.session_id, b.name.sequence) for b in under_way] == [(SESSION, 7)] * 2
+        assert [(b.name.session_id, b.name.sequence) for b in under_way] == [(SESSION, 1)] * 2
         assert (numbers(under_way), occupancies(under_way)) == ([1], [4, 5])
         await spool.add_sighting(report(9))
     async with spool_in(tmp_path) as spool:
