@@ -48,7 +48,7 @@ _SHEET_COLUMNS = 8
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.best_shot", description=__doc__)
-    parser.add_argument("--pack", action="append", choices=PACKS, help="by default all of them")
+    parser.add_argument("--pack", action="append", help=f"by default {' and '.join(PACKS)}")
     parser.add_argument("--full", action="store_true", help="every clip, not every second one")
     parser.add_argument("--media", type=Path, default=media_root(), help="folder of the test media")
     parser.add_argument("--pictures", type=Path, help="leave the labelled clips in this folder")

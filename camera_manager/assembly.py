@@ -13,6 +13,9 @@ from pathlib import Path
 
 from camera_manager.camera_watch import CameraWatch
 from camera_manager.leadership import Leadership, holder_name
+from camera_manager.media.look_records import LookRecords
+from camera_manager.media.servicer import MediaServicer
+from camera_manager.media.worker_pictures import WorkerPictures
 from camera_manager.plan import GRACE_S
 from camera_manager.reconciler import Reconciler
 from camera_manager.runtime_reports import RuntimeReports
@@ -20,10 +23,19 @@ from camera_manager.runtimes.process import ProcessRuntime
 from camera_manager.servicer import ManagerServicer
 from camera_manager.settings import ManagerSettings, worker_environment
 from camera_manager.work_queue import WorkQueue
-from camera_manager.worker_client import WorkerDrain
+from camera_manager.worker_client import WorkerClient
 from camera_manager.worker_tokens import WorkerTokens
-from dfip.camera_manager.v1 import manager_service_pb2, manager_service_pb2_grpc
-from dfip.control_plane.v1 import control_plane_service_pb2_grpc, lease_service_pb2_grpc
+from dfip.camera_manager.v1 import (
+    manager_service_pb2,
+    manager_service_pb2_grpc,
+    media_service_pb2,
+    media_service_pb2_grpc,
+)
+from dfip.control_plane.v1 import (
+    audit_service_pb2_grpc,
+    control_plane_service_pb2_grpc,
+    lease_service_pb2_grpc,
+)
 from service_runtime.authentication import TokenVerifier
 from service_runtime.backoff import Backoff
 from service_runtime.clients import FileToken, open_channel
@@ -48,9 +60,10 @@ async def run(lifecycle: Lifecycle) -> None:
         workers_dir=settings.workers_dir,
         sockets_dir=settings.worker_sockets_dir(),
         lifeline_fd=settings.lifeline_fd,
-        drain=WorkerDrain(token),
+        calls=WorkerClient(token),
         clock=clock,
         log_max_bytes=settings.worker_log_max_bytes,
+        cameras_per_worker=settings.cameras_per_worker,
     )
     channel = open_channel(
         settings.control_plane_target, token=token, transport=transport, peer="control_plane"
@@ -106,8 +119,20 @@ async def run(lifecycle: Lifecycle) -> None:
                 manager_service_pb2,
                 manager_service_pb2_grpc,
                 ManagerServicer(reconciler=reconciler, runtime=runtime),
-            )
+            ),
+            Binding.of(
+                media_service_pb2,
+                media_service_pb2_grpc,
+                MediaServicer(
+                    cameras=cameras,
+                    runtime=runtime,
+                    leadership=leadership,
+                    pictures=WorkerPictures(token),
+                    clock=clock,
+                ),
+            ),
         ],
+        trail=LookRecords(audit_service_pb2_grpc.AuditServiceStub(channel)),
         verifier=TokenVerifier(settings.jwks_file, clock, provider=settings.identity_provider()),
         clock=clock,
         reflection=settings.reflection,
@@ -137,6 +162,7 @@ async def run(lifecycle: Lifecycle) -> None:
     lifecycle.spawn("report runtimes", reports.run())
     lifecycle.spawn("reconcile", reconciler.run())
     lifecycle.spawn("tend worker logs", runtime.tend_logs())
+    lifecycle.spawn("tend shared workers", runtime.tend_shared())
     lifecycle.spawn("tell health", _serve_once_listed(cameras.listed, server))
     await lifecycle.wait_for_stop()
 

@@ -8,6 +8,7 @@ from service_runtime.identity_provider import IdentityProviderSettings
 from service_runtime.settings import SettingsError
 from service_runtime.transport import TransportSettings
 
+_MOST_CAMERAS = 64
 _SOCKET_PATH_BYTES = 107  # sun_path of Linux, less the final zero
 _WORKER_SOCKET_BYTES = len("/w-0123456789ab.sock")
 _PASSED_ON = frozenset(
@@ -18,6 +19,7 @@ _PASSED_ON_PREFIXES = ("CUDA", "DFIP_", "LC_", "NVIDIA_", "OMP_", "ORT_", "PYTHO
 _MANAGERS_OWN = frozenset(
     {"DFIP_WORKERS_DIR", "DFIP_SOCKETS_DIR", "DFIP_WORKER_LOG_MAX_BYTES", "DFIP_METRICS_PORT"}
     | {"DFIP_LISTEN", "DFIP_TOKEN_FILE", "DFIP_LIFELINE_FD", "DFIP_SPOOL_DIR"}
+    | {"DFIP_CAMERAS_PER_WORKER"}
     | {"DFIP_TLS_CERT_FILE", "DFIP_TLS_KEY_FILE", "DFIP_TLS_CA_FILE"}
     | {"DFIP_WORKER_TLS_CERT_FILE", "DFIP_WORKER_TLS_KEY_FILE"}
 )
@@ -47,6 +49,16 @@ class ManagerSettings(IdentityProviderSettings, TransportSettings):
     worker_tls_cert_file: Path | None = None
     worker_tls_key_file: Path | None = None
     worker_log_max_bytes: int = 4 * 1024 * 1024
+    cameras_per_worker: int = 1
+
+    def __post_init__(self) -> None:
+        """Check what can be checked by itself.
+
+        Raises:
+            SettingsError: No worker could be started like this.
+        """
+        if not 1 <= self.cameras_per_worker <= _MOST_CAMERAS:
+            raise SettingsError(f"DFIP_CAMERAS_PER_WORKER must be 1 to {_MOST_CAMERAS}")
 
     def worker_sockets_dir(self) -> Path:
         """Return where workers listen.

@@ -18,6 +18,7 @@ from cli.commands import (
     camera,
     certs,
     keys,
+    models,
     person,
     retention,
     token,
@@ -27,6 +28,7 @@ from cli.commands import (
 from cli.commands.demo import demo
 from cli.commands.doctor import doctor
 from cli.commands.identity import label, search
+from cli.commands.occupancy import occupancy
 from cli.commands.sightings import sightings
 from cli.commands.status import status
 from cli.commands.up import up
@@ -55,6 +57,7 @@ app.command()(demo)
 app.add_typer(camera.app, name="camera")
 app.add_typer(person.app, name="person")
 app.command()(sightings)
+app.command()(occupancy)
 app.command()(label)
 app.command()(search)
 app.command()(status)
@@ -69,6 +72,7 @@ app.add_typer(backup.app, name="backup")
 app.add_typer(audit.app, name="audit")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(certs.app, name="certs")
+app.add_typer(models.app, name="models")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

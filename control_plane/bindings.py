@@ -10,6 +10,7 @@ from control_plane.alerts.watch import AlertWatch
 from control_plane.alerts.watch_lists import WatchListStore
 from control_plane.audit.servicer import AuditServicer
 from control_plane.audit.store import AuditStore
+from control_plane.cameras.connection_string import ConnectionRules
 from control_plane.cameras.registry import CameraRegistry
 from control_plane.cameras.servicer import ControlPlaneServicer
 from control_plane.cameras.watch import CameraWatch
@@ -40,7 +41,7 @@ from control_plane.tokens.servicer import TokenServicer
 from control_plane.tokens.tickets import MediaTickets
 from control_plane.webhooks.deliveries import DeliveryStore
 from control_plane.webhooks.servicer import WebhookServicer
-from dfip.camera_manager.v1 import manager_service_pb2
+from dfip.camera_manager.v1 import manager_service_pb2, media_service_pb2
 from dfip.control_plane.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
@@ -73,7 +74,7 @@ from service_runtime.server import Binding
 # whose RPCs may take tickets
 SHOWING = tuple(
     service
-    for module in (event_service_pb2, sighting_service_pb2, manager_service_pb2)
+    for module in (event_service_pb2, sighting_service_pb2, manager_service_pb2, media_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 
@@ -107,7 +108,9 @@ def bindings(parts: Parts, settings: Settings, clock: Clock) -> Sequence[Binding
                 registry=registry,
                 watch=CameraWatch(parts.database, parts.feed, clock),
                 clock=clock,
-                media_root=settings.media_root.absolute(),
+                connections=ConnectionRules(
+                    media_root=settings.media_root.absolute(), devices=settings.allow_devices
+                ),
                 site_pack=settings.pack,
             ),
         ),
@@ -168,7 +171,7 @@ def bindings(parts: Parts, settings: Settings, clock: Clock) -> Sequence[Binding
         Binding.of(
             audit_service_pb2,
             audit_service_pb2_grpc,
-            AuditServicer(AuditStore(parts.database)),
+            AuditServicer(AuditStore(parts.database), parts.trail),
         ),
         Binding.of(
             lease_service_pb2,

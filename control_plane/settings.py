@@ -18,6 +18,7 @@ class Settings(IdentityProviderSettings, TransportSettings):
         tokens_dir: Where the other services of the site find their tokens.
         jwks_file: Where they find the keys to check tokens with.
         media_root: The only folder whose files cameras may play.
+        allow_devices: Cameras may be devices of the machine that their worker runs on.
         index_target: Where the identity index listens.
         database_url: Address of a PostgreSQL database; None for SQLite in ``data_dir``.
         master_key_file: File of the master key; None for ``keys/master.key`` in ``data_dir``.
@@ -49,6 +50,7 @@ class Settings(IdentityProviderSettings, TransportSettings):
     jwks_file: Path
     media_root: Path
     index_target: str
+    allow_devices: bool = False
     database_url: Secret | None = None
     master_key_file: Path | None = None
     backup_dir: Path | None = None

@@ -22,3 +22,7 @@ class PackFileCorrupt(PackError):
 
 class AcceleratorUnavailable(Exception):
     """An accelerator was required and cannot be used."""
+
+
+class QuantizationRefused(Exception):
+    """A quantised variant cannot be made, or is not as good as its base."""

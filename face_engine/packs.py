@@ -5,11 +5,17 @@ aligned, which space its embeddings are compared in and what the thresholds are 
 of different packs are never compared. `preparation.py` makes a pack's models, `engine.py` runs
 them, and `dlib_space.py` says how outputs of dlib's network are compared and where the thresholds
 come from.
+
+A quantised variant (`quantization.py` makes it) is a pack of its own. What it computes is near to
+what its base computes, but depends on the pictures that it was calibrated with, so the variants of
+two machines differ, and a threshold that was calibrated for one says nothing of the other. Its name
+holds the first digits of its model's digest: the same name is the same model everywhere.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -37,11 +43,12 @@ __all__ = [
     "Thresholds",
     "known_packs",
     "resolve_pack",
+    "variant_of",
 ]
 
 DetectorKind = Literal["mtcnn", "yunet"]
 EmbedderKind = Literal["dlib_resnet"]
-Conversion = Literal["mtcnn_p", "mtcnn_r", "mtcnn_o", "dlib_resnet", "yunet"]
+Conversion = Literal["mtcnn_p", "mtcnn_r", "mtcnn_o", "dlib_resnet", "yunet", "int8"]
 
 _CONVERTER_VERSION = 1
 """Raise it when a converter writes different models from the same files."""
@@ -66,11 +73,16 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """An ONNX model of a pack, and how it comes from its source."""
+    """An ONNX model of a pack, and how it comes from its source.
+
+    Attributes:
+        digest: first hex digits of the model's SHA-256, where the pack's name tells them.
+    """
 
     name: str
     conversion: Conversion
     source: SourceFile
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +150,11 @@ class ModelPack:
         """Return 16 hex digits that change whenever the pack's models would."""
         content = [
             _CONVERTER_VERSION,
-            [[file.name, file.conversion, file.source.sha256] for file in self.files],
+            [
+                [file.name, file.conversion, file.source.sha256]
+                + ([file.digest] if file.digest else [])
+                for file in self.files
+            ],
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -252,13 +268,39 @@ def known_packs() -> list[str]:
 
 
 def resolve_pack(pack_id: str) -> ModelPack:
-    """Return the manifest of a pack.
+    """Return the manifest of a pack, or of a quantised variant of one.
 
     Raises:
         PackUnknown: no pack has this name.
     """
-    try:
+    if pack_id in _PACKS:
         return _PACKS[pack_id]
-    except KeyError:
-        names = ", ".join(known_packs())
-        raise PackUnknown(f"There is no model pack {pack_id!r}; choose one of: {names}.") from None
+    variant = _VARIANT.fullmatch(pack_id)
+    if variant is not None and variant["base"] in _PACKS:
+        return variant_of(_PACKS[variant["base"]], variant["digest"])
+    names = ", ".join(known_packs())
+    raise PackUnknown(f"There is no model pack {pack_id!r}; choose one of: {names}.")
+
+
+def variant_of(base: ModelPack, digest: str) -> ModelPack:
+    """Return the manifest of the variant whose embedder is quantised to 8-bit integers.
+
+    Args:
+        base: one of `known_packs()`.
+        digest: SHA-256 of the quantised model as hex digits, or the first 12 of them.
+    """
+    name = f"{base.embedder}.onnx"
+    digest = digest[:_DIGITS]
+    return replace(
+        base,
+        pack_id=f"{base.pack_id}-int8-{digest}",
+        files=tuple(
+            replace(file, conversion="int8", digest=digest) if file.name == name else file
+            for file in base.files
+        ),
+        thresholds=replace(base.thresholds, version=f"{base.thresholds.version}-int8"),
+    )
+
+
+_DIGITS = 12
+_VARIANT = re.compile(rf"(?P<base>[a-z-]+)-int8-(?P<digest>[0-9a-f]{{{_DIGITS}}})")

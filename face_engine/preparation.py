@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from face_engine.errors import PackFileCorrupt, PackNotPrepared
+from face_engine.errors import PackFileCorrupt, PackNotPrepared, PackUnknown
 from face_engine.model_files import cache_root, digest_of, model_dirs, pack_folder, read_source
 from face_engine.packs import Conversion, ModelPack, resolve_pack
 
@@ -62,15 +62,17 @@ def prepare_pack(
     cache = cache or cache_root()
     folder = pack_folder(pack, cache)
     if not _is_whole(pack, folder):
+        if _is_variant(pack):
+            raise PackNotPrepared(
+                f"The quantised model pack {pack_id} is not on this machine; make one with "
+                f"`dfip models quantize`, or copy the folder {folder.name} to {folder.parent}."
+            )
         try:
             with _only_one(folder):
                 if not _is_whole(pack, folder):
                     _make(pack, folder, progress, model_dirs() if folders is None else folders)
         except OSError as error:
-            raise PackNotPrepared(
-                f"The model pack {pack_id} cannot be written to {cache} ({error.strerror}); "
-                "make room there or name another folder in DFIP_CACHE_DIR."
-            ) from error
+            raise _unwritable(pack_id, cache, error) from error
     progress("ready", 1.0)
     return PreparedPack(pack=pack, folder=folder)
 
@@ -100,7 +102,8 @@ def load_models(pack: ModelPack, *, cache: Path | None = None) -> dict[str, byte
             data = (folder / file.name).read_bytes()
         except OSError:
             data = b""
-        if digest_of(data) != digests.get(file.name):
+        digest = digest_of(data)
+        if digest != digests.get(file.name) or not digest.startswith(file.digest):
             raise PackFileCorrupt(
                 f"The model {file.name} of pack {pack.pack_id} is damaged; "
                 f"prepare the pack again, or delete {folder} and start again."
@@ -128,6 +131,7 @@ def _is_whole(pack: ModelPack, folder: Path) -> bool:
     try:
         return all(
             digest_of((folder / file.name).read_bytes()) == digests.get(file.name)
+            and str(digests.get(file.name)).startswith(file.digest)
             for file in pack.files
         )
     except OSError:
@@ -143,24 +147,79 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
+def install_variant(
+    pack: ModelPack,
+    models: Mapping[str, bytes],
+    *,
+    measured: Mapping[str, object],
+    cache: Path | None = None,
+) -> PreparedPack:
+    """Keep the models of a quantised variant, with what was measured of it.
+
+    Raises:
+        PackNotPrepared: the cache cannot be written.
+    """
+    cache = cache or cache_root()
+    folder = pack_folder(pack, cache)
+    try:
+        with _only_one(folder):
+            _install(pack, folder, models, more={"measured": measured})
+    except OSError as error:
+        raise _unwritable(pack.pack_id, cache, error) from error
+    return PreparedPack(pack=pack, folder=folder)
+
+
+def prepared_variants(*, cache: Path | None = None) -> list[tuple[PreparedPack, dict[str, object]]]:
+    """Return every whole variant of this machine, with what was measured when it was made."""
+    found: list[tuple[PreparedPack, dict[str, object]]] = []
+    cache = cache or cache_root()
+    for manifest in sorted(cache.glob(f"packs/*/{_MANIFEST}")):
+        try:
+            content = json.loads(manifest.read_text(encoding="utf-8"))
+            pack = resolve_pack(str(content["pack_id"]))
+            measured = dict(content["measured"])
+        except (OSError, ValueError, KeyError, TypeError, PackUnknown):
+            continue  # not a variant, or nothing that can be used
+        if manifest.parent == pack_folder(pack, cache) and _is_whole(pack, manifest.parent):
+            found.append((PreparedPack(pack=pack, folder=manifest.parent), measured))
+    return found
+
+
+def _is_variant(pack: ModelPack) -> bool:
+    return any(file.conversion == "int8" for file in pack.files)
+
+
+def _unwritable(pack_id: str, cache: Path, error: OSError) -> PackNotPrepared:
+    return PackNotPrepared(
+        f"The model pack {pack_id} cannot be written to {cache} ({error.strerror}); "
+        "make room there or name another folder in DFIP_CACHE_DIR."
+    )
+
+
 def _make(pack: ModelPack, folder: Path, progress: Progress, folders: Sequence[Path]) -> None:
     convert = _converters()
-    cache = folder.parent.parent
+    models: dict[str, bytes] = {}
+    for done, file in enumerate(pack.files):
+        progress(f"converting {file.source.name}", done / len(pack.files))
+        source = read_source(file.source, folders=folders, cache=folder.parent.parent)
+        models[file.name] = convert[file.conversion](source, file.source.name)
+    _install(pack, folder, models, more={})
+
+
+def _install(
+    pack: ModelPack, folder: Path, models: Mapping[str, bytes], *, more: Mapping[str, object]
+) -> None:
+    """Write a pack's folder, which appears whole; call it within `_only_one`."""
     for abandoned in folder.parent.glob(f"{folder.name}.*.part"):
         shutil.rmtree(abandoned, ignore_errors=True)  # of a process that was killed
     unfinished = Path(tempfile.mkdtemp(".part", f"{folder.name}.", folder.parent))
     try:
-        digests: dict[str, str] = {}
-        for done, file in enumerate(pack.files):
-            progress(f"converting {file.source.name}", done / len(pack.files))
-            source = read_source(file.source, folders=folders, cache=cache)
-            model = convert[file.conversion](source, file.source.name)
-            _write_durably(unfinished / file.name, model)
-            digests[file.name] = digest_of(model)
+        for name, model in models.items():
+            _write_durably(unfinished / name, model)
         content = {
             "pack_id": pack.pack_id,
             "digest": pack.digest,
-            "models": digests,
+            "models": {name: digest_of(model) for name, model in models.items()},
             "sources": {
                 file.source.name: {
                     "sha256": file.source.sha256,
@@ -169,11 +228,12 @@ def _make(pack: ModelPack, folder: Path, progress: Progress, folders: Sequence[P
                 }
                 for file in pack.files
             },
+            **more,
         }
         _write_durably(unfinished / _MANIFEST, json.dumps(content, indent=2).encode())
         unfinished.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)  # found damaged above; the lock keeps others away
+            shutil.rmtree(folder)  # found damaged, or to be made again; the lock keeps others away
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -15,8 +15,11 @@ from service_runtime.lifecycle import FAILED, STOPPED, Lifecycle, StartError
 from service_runtime.server import Binding, Server
 from service_runtime.settings import load_settings
 from vision_worker.cameras import CameraEnd, Cameras
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.engines import Engines
 from vision_worker.inference_thread import InferenceThread
+from vision_worker.looking.onlookers import MOST
+from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.process_load import ProcessLoad
 from vision_worker.servicer import WorkerServicer
 from vision_worker.settings import WorkerSettings
@@ -46,6 +49,10 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     engines, inference, load = Engines(), InferenceThread(), ProcessLoad(clock)
     inference.start()
     lifecycle.stack.callback(inference.close)
+    decoding = DecodingChoice()
+    lifecycle.stack.callback(decoding.close)
+    pictures = PictureThread()
+    lifecycle.stack.callback(pictures.close)
     surroundings = Surroundings(
         control_plane_target=settings.control_plane_target,
         index_target=settings.index_target,
@@ -53,6 +60,8 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         sources=Sources(_source_policy(settings)),
         engines=engines,
         inference=inference,
+        decoding=decoding,
+        pictures=pictures,
         load=load,
         cameras=lambda: cameras.watched,
         spool_limits=SpoolLimits(disk_bytes=settings.spool_bytes),
@@ -87,7 +96,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         verifier=verifier,
         clock=clock,
         reflection=settings.reflection,
-        max_concurrent_rpcs=20 + settings.cameras_per_worker,
+        max_concurrent_rpcs=20 + settings.cameras_per_worker * (1 + MOST),
     )
     await server.start()
     lifecycle.stack.push_async_callback(server.stop, 1)

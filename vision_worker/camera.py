@@ -7,13 +7,14 @@ camera does not.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
 
 import grpc
+from google.protobuf.json_format import MessageToDict
 
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from face_engine.engine import FaceEngine
@@ -22,12 +23,17 @@ from face_engine.onnx_session import Accelerator
 from service_runtime.clock import Clock
 from service_runtime.secret import Secret
 from service_runtime.structured_logging import get_logger
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.decode.reader import DecodeSettings
 from vision_worker.engines import CameraModels, EngineKey, Engines
 from vision_worker.identification import IdentityClient
 from vision_worker.inference import MEASURED_AT, CameraInference
 from vision_worker.inference_thread import Lane
-from vision_worker.mapping import sighting_report
+from vision_worker.looking.onlookers import Onlookers, Trouble, trouble_of
+from vision_worker.looking.picture_thread import PictureThread
+from vision_worker.looking.scene import zones_of
+from vision_worker.mapping import sighting_report, telemetry_sample
+from vision_worker.occupancy.counting import OccupancySample
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
 from vision_worker.sighting import SightingDraft
 from vision_worker.source_backoff import SourceBackoff
@@ -64,10 +70,12 @@ class CameraWatch:
         index: Channel to the identity index.
         engines: The models of the process.
         lane: Where its work for the models queues up.
-        spool: Where sightings go.
+        spool: Where sightings and telemetry go.
         clock: Where time comes from.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
+        decoding: Says what decodes it.
+        onlookers: Who looks at it.
     """
 
     def __init__(
@@ -82,15 +90,19 @@ class CameraWatch:
         clock: Clock,
         changed: Callable[[], None],
         backoff: SourceBackoff | None = None,
+        decoding: DecodingChoice | None = None,
+        onlookers: Onlookers | None = None,
     ) -> None:
         self._camera_id = camera_id
         self._sources = sources
         self._index = index
         self._engines = engines
         self._lane = lane
+        self._decoding = decoding or DecodingChoice()
         self._spool = spool
         self._clock = clock
         self._changed = changed
+        self._onlookers = onlookers or Onlookers(thread=PictureThread(), clock=clock)
         self._backoff = backoff or SourceBackoff()
         self._assignment: gateway_pb2.Assignment | None = None
         self._reassigned = asyncio.Event()
@@ -115,6 +127,7 @@ class CameraWatch:
     def assign(self, assignment: gateway_pb2.Assignment) -> None:
         """Watch this; what is being watched already goes on undisturbed."""
         before, self._assignment = self._assignment, assignment
+        self._onlookers.zones = zones_of(MessageToDict(assignment.zone_config))
         self._set(generation=assignment.generation)
         if before is None or _differs(before, assignment):
             self._backoff.reset()
@@ -179,11 +192,16 @@ class CameraWatch:
             working_side=engine.working_side(MEASURED_AT, min_face_px=wanted.min_face_px),
             engine=lambda: self._engine_of(models),
         )
+        # setting a GPU up blocks
+        decoding = await asyncio.to_thread(
+            self._decoding.decoding_for, engine.pack, engine.accelerator_used
+        )
         del engine  # held by the models alone, so that they can let go of it
         identity = IdentityClient(self._index, pack_id=inference.pack.pack_id)
         settings = PipelineSettings(
             decode=DecodeSettings(sample_fps=wanted.sample_fps),
             min_face_px=wanted.min_face_px,
+            zone_config=MessageToDict(assignment.zone_config),
         )
         try:
             async with CameraPipeline(
@@ -191,8 +209,11 @@ class CameraWatch:
                 inference=inference,
                 identity=identity,
                 report=self._report,
+                count=self._count,
                 clock=self._clock,
                 settings=settings,
+                decoding=decoding,
+                onlookers=self._onlookers,
             ) as pipeline:
                 self._pipeline = pipeline
                 await self._keep_reading(pipeline, assignment)
@@ -300,6 +321,7 @@ class CameraWatch:
             error_count=self.state.error_count + 1,
             next_retry_at=self._clock.now() + timedelta(seconds=delay_s),
         )
+        self._onlookers.miss(Trouble(reason=failure.reason, sentence=failure.sentence))
         self._free_models_soon()
         waiting = asyncio.create_task(self._clock.sleep(delay_s), name="source-backoff")
         news = asyncio.create_task(
@@ -314,9 +336,13 @@ class CameraWatch:
     def _report(self, draft: SightingDraft) -> None:
         self._spool.add_sighting(sighting_report(draft))
 
+    def _count(self, samples: Sequence[OccupancySample]) -> None:
+        self._spool.add_telemetry([telemetry_sample(sample) for sample in samples])
+
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields
         if self.state != before:
+            self._onlookers.miss(trouble_of(self.state.worker_status, self.state.failure_reason))
             self._changed()
 
     async def _first_of(self, *events: asyncio.Event) -> asyncio.Event:

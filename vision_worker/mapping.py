@@ -5,11 +5,13 @@ from datetime import datetime
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from dfip.control_plane.v1 import sighting_pb2
+from dfip.control_plane.v1 import sighting_pb2, telemetry_pb2
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from dfip.identity_index.v1 import embedding_pb2
 from dfip.vision_worker.v1 import worker_service_pb2
 from face_engine.values import Quality
+from vision_worker.looking.scene import DrawnPicture
+from vision_worker.occupancy.counting import OccupancySample
 from vision_worker.sighting import SightingDraft
 from vision_worker.spool.spool import SpoolStatus
 from vision_worker.stats import PipelineStats
@@ -48,6 +50,19 @@ def sighting_report(draft: SightingDraft) -> gateway_pb2.SightingReport:
             pack_id=draft.pack_id, dimension=row.size, vectors=row.tobytes()
         ),
         crop=best.crop,
+        context=best.context,
+    )
+
+
+def telemetry_sample(sample: OccupancySample) -> telemetry_pb2.TelemetrySample:
+    """Return how many people were in a zone as it goes to the control plane."""
+    return telemetry_pb2.TelemetrySample(
+        timestamp=timestamp(sample.at),
+        occupancy=sample.occupancy,
+        confidence=sample.confidence,
+        zone=sample.zone,
+        entries=sample.entries,
+        exits=sample.exits,
     )
 
 
@@ -72,6 +87,16 @@ def stage_timings(stats: PipelineStats) -> list[worker_service_pb2.StageTiming]:
         worker_service_pb2.StageTiming(stage=name, count=timing.count, seconds=timing.seconds)
         for name, timing in stats.stages.items()
     ]
+
+
+def picture_message(picture: DrawnPicture) -> worker_service_pb2.Picture:
+    """Return what somebody looks at as a message."""
+    return worker_service_pb2.Picture(
+        jpeg=picture.jpeg,
+        captured_at=timestamp(picture.captured_at),
+        width=picture.width,
+        height=picture.height,
+    )
 
 
 def spool_state(status: SpoolStatus) -> worker_service_pb2.SpoolState:

@@ -10,7 +10,7 @@ through `report`, as often as their state changes.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -25,11 +25,14 @@ from service_runtime.clock import Clock
 from vision_worker.best_shot import BestShots, Shot, ShotRules
 from vision_worker.crops import as_fractions
 from vision_worker.decision import Candidate
+from vision_worker.decode.batch_choice import BY_LIBAV, Decoding, Reader
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
-from vision_worker.decode.reader import DecodeSettings, FrameReader
+from vision_worker.decode.reader import DecodeSettings
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
 from vision_worker.inference import CameraInference, Look, Study
+from vision_worker.looking.onlookers import Onlookers
+from vision_worker.looking.scene import ShownFace
 from vision_worker.occupancy.counting import OccupancyCounter, OccupancyRules, OccupancySample
 from vision_worker.occupancy.people import SeenFace
 from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
@@ -125,11 +128,13 @@ class CameraPipeline:
         inference: CameraInference,
         identity: IdentityPort,
         report: Callable[[SightingDraft], None],
+        count: Callable[[Sequence[OccupancySample]], None],
         clock: Clock,
-        count: Callable[[Sequence[OccupancySample]], None] = lambda _samples: None,
         settings: PipelineSettings | None = None,
+        decoding: Decoding = BY_LIBAV,
         thread_clock: ThreadClock | None = None,
         backoff: Backoff | None = None,
+        onlookers: Onlookers | None = None,
     ) -> None:
         self._camera_id = camera_id
         self._inference = inference
@@ -140,6 +145,7 @@ class CameraPipeline:
         self._settings = settings or PipelineSettings()
         self._thread_clock = thread_clock or SystemThreadClock()
         self._backoff = backoff or Backoff(initial_s=0.25, cap_s=5.0)
+        self._onlookers = onlookers
         self._tracker = FaceTracker(self._settings.tracking)
         self._people = OccupancyCounter(self._settings.zone_config, self._settings.occupancy)
         self._tracks: dict[int, TrackSighting] = {}
@@ -148,7 +154,8 @@ class CameraPipeline:
         self._all_answered = asyncio.Event()
         self._all_answered.set()
         self._identifying: asyncio.Task[None] | None = None
-        self._reader: FrameReader | None = None
+        self._decoding = decoding
+        self._reader: Reader | None = None
         self._thumb: NDArray[np.uint8] | None = None
         self._counters = _Counters()
         self._recent: deque[float] = deque(maxlen=256)
@@ -185,7 +192,7 @@ class CameraPipeline:
         frames = NewestFrames(asyncio.get_running_loop(), capacity=self._settings.frames_waiting)
         side = self._inference.working_side
         decoding = replace(self._settings.decode, longest_side=side)
-        reader = FrameReader(source, frames, decoding, self._thread_clock)
+        reader = self._decoding.open_reader(source, frames, decoding, self._thread_clock)
         self._reader = reader
         self._media_offset_s = self._media_s + 1.0  # this stream's time goes on after the last one
         self._thumb = None
@@ -215,6 +222,9 @@ class CameraPipeline:
             fps=self._fps(),
             sample_fps=0.0 if self._reader is None else self._reader.sample_fps,
             overloaded=self._reader is not None and self._reader.overloaded,
+            decoder=self._decoding.name if self._reader is None else self._reader.decoder,
+            decoder_reason=self._decoding.reason
+            or ("" if self._reader is None else self._reader.decoder_reason),
             frames_decoded=live.decoded,
             frames_sampled=live.sampled,
             frames_dropped=live.dropped,
@@ -261,6 +271,21 @@ class CameraPipeline:
         self._close(update)
         for track in list(self._tracks.values()):
             self._report_if_due(track)
+        if self._onlookers is not None and self._onlookers.here:
+            self._onlookers.show(frame, tuple(self._shown(frame, look, update)))
+
+    def _shown(self, frame: Frame, look: Look, update: TrackUpdate) -> Iterator[ShownFace]:
+        """Yield the tracked faces of a frame, with what is known of each by now."""
+        for face in update.faces:
+            track = self._tracks.get(face.track_id)
+            decided = None if track is None else track.decided
+            yield ShownFace(
+                box=as_fractions(look.detections.boxes[face.detection], frame.picture.size),
+                quality=look.outlines[face.detection][0],
+                decision=None if decided is None else decided.decision,
+                person_id=None if decided is None else decided.person_id,
+                score=None if decided is None else decided.score,
+            )
 
     def _count_people(self, frame: Frame, look: Look, update: TrackUpdate) -> None:
         width, height = frame.picture.size
@@ -346,18 +371,21 @@ class CameraPipeline:
             if shot is not None:
                 taken.append((track, shot, row))
         if taken:
-            await self._keep(frame, faces.boxes, study, taken)
+            await self._keep(frame, look, faces.boxes, study, taken)
 
     async def _keep(
         self,
         frame: Frame,
+        look: Look,
         boxes: NDArray[np.float32],
         study: Study,
         taken: Sequence[tuple[TrackSighting, Shot, int]],
     ) -> None:
         """Embed shots, and ask who they show, but for those that only stand in for better ones."""
         rows = [row for *_, row in taken]
-        shots = await self._inference.take(frame.picture, boxes[rows], study.chips[rows])
+        shots = await self._inference.take(
+            frame.picture, boxes[rows], study.chips[rows], seen=look.detections.boxes
+        )
         self._counters.embeddings += len(rows)
         self._counters.spent("embed", shots.embed_s, len(rows))
         self._counters.spent("crop", shots.crop_s, len(rows))
@@ -368,6 +396,7 @@ class CameraPipeline:
                 box=as_fractions(boxes[row], frame.picture.size),
                 embedding=shots.embeddings[at],
                 crop=shots.crops[at],
+                context=shots.contexts[at],
                 captured_at=frame.captured_at,
             )
             if track.shots.stand_in is shot:

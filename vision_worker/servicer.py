@@ -1,5 +1,7 @@
-"""What the manager may ask this worker: to take and drop cameras, how it does, and to end."""
+"""What the manager may ask this worker: to take and drop cameras, what they show, and to end."""
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 from dfip.vision_worker.v1 import worker_service_pb2 as contract
@@ -7,9 +9,12 @@ from dfip.vision_worker.v1 import worker_service_pb2_grpc
 from service_runtime.secret import Secret
 from vision_worker.cameras import Cameras, Held
 from vision_worker.engines import Engines
-from vision_worker.mapping import spool_state, stage_timings, timestamp
+from vision_worker.looking.onlookers import form_of
+from vision_worker.mapping import picture_message, spool_state, stage_timings, timestamp
 from vision_worker.process_load import ProcessLoad
 
+_SNAPSHOT_SIDE = 1280
+_LIVE_SIDE = 960
 _ALSO_SINGLE = [
     field.name
     for field in contract.CameraWork.DESCRIPTOR.fields
@@ -56,12 +61,34 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         held = await self._cameras.drop(request.camera_id, reason=request.reason)
         return contract.DropCameraResponse(held=held)
 
+    async def GetSnapshot(
+        self, request: contract.GetSnapshotRequest, _context: object
+    ) -> contract.GetSnapshotResponse:
+        """Return the next picture of a camera."""
+        form = form_of(request.longest_side, default=_SNAPSHOT_SIDE, annotated=_annotated(request))
+        picture = await self._cameras.find(request.camera_id).onlookers.snapshot(form)
+        return contract.GetSnapshotResponse(picture=picture_message(picture))
+
+    async def WatchFrames(
+        self, request: contract.WatchFramesRequest, _context: object
+    ) -> AsyncIterator[contract.WatchFramesResponse]:
+        """Send pictures as they come, until the caller leaves or there are none for too long."""
+        form = form_of(request.longest_side, default=_LIVE_SIDE, annotated=_annotated(request))
+        pictures = self._cameras.find(request.camera_id).onlookers.watch(form, request.fps)
+        async with contextlib.aclosing(pictures):
+            async for picture in pictures:
+                yield contract.WatchFramesResponse(picture=picture_message(picture))
+
     async def Drain(
         self, _request: contract.DrainRequest, _context: object
     ) -> contract.DrainResponse:
         """Report what is left of all cameras, then end."""
         self._cameras.drain()
         return contract.DrainResponse()
+
+
+def _annotated(request: contract.GetSnapshotRequest | contract.WatchFramesRequest) -> bool:
+    return request.annotated or not request.HasField("annotated")
 
 
 def _camera_work(held: Held) -> contract.CameraWork:
@@ -88,5 +115,7 @@ def _camera_work(held: Held) -> contract.CameraWork:
         accelerator_asked=state.accelerator_asked,
         accelerator_used=state.accelerator_used,
         models_loaded=camera.models_loaded,
+        decoder=stats.decoder,
+        decoder_reason=stats.decoder_reason,
         spool=spool_state(spool),
     )

@@ -43,6 +43,7 @@ class ShotRecord:
         box: x, y, width, height as fractions of the picture.
         embedding: (d,) float32 of unit length.
         crop: JPEG of the face with some surroundings.
+        context: JPEG of the whole picture, scaled down.
         captured_at: wall-clock time of its frame, UTC.
     """
 
@@ -51,6 +52,7 @@ class ShotRecord:
     box: tuple[float, float, float, float]
     embedding: NDArray[np.float32]
     crop: bytes
+    context: bytes
     captured_at: datetime
 
 
@@ -109,6 +111,7 @@ class TrackSighting:
     revision: int = 0
     reported_s: float = 0.0
     reported: tuple[str, str | None, int] | None = None
+    decided: TrackDecision | None = None
     reported_over: bool = False
 
     def seen(self, *, at: datetime, media_s: float, confirmed: bool) -> None:
@@ -169,6 +172,7 @@ class TrackSighting:
         if not ripe:
             return None
         self.revision += 1
+        self.decided = decision
         self.reported, self.reported_s, self.reported_over = state, now_s, self.settled
         return SightingDraft(
             id=self.id,

@@ -1,14 +1,14 @@
 """One camera of the process with all that is its own: token, line, spool, folder and pipeline.
 
 It begins with `run`, ends by itself when the control plane has no more use for it, or by `drain`.
-Nothing here is shared with other cameras but the models, the thread they run in and the process's
-load; so that one camera's end or failure is no other's. ``cameras`` holds all of them.
+Nothing here is shared with other cameras but the models, the threads that work for all, and the
+process's load; so that one camera's end or failure is no other's. ``cameras`` holds all of them.
 """
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -20,9 +20,13 @@ from service_runtime.clock import Clock
 from service_runtime.structured_logging import name_call
 from service_runtime.transport import Transport
 from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.engines import Engines
 from vision_worker.gateway import Ending, Gateway
 from vision_worker.inference_thread import InferenceThread
+from vision_worker.looking.names import Names, ask_control_plane
+from vision_worker.looking.onlookers import Onlookers
+from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.mapping import timestamp
 from vision_worker.process_load import ProcessLoad
 from vision_worker.sources.opening import Sources
@@ -46,6 +50,8 @@ class Surroundings:
         cameras: how many cameras share that.
         spool_limits: how much each may keep that is not reported yet.
         clock: where time comes from.
+        decoding: says what decodes a camera.
+        pictures: the thread that draws what people look at.
     """
 
     control_plane_target: str
@@ -58,6 +64,8 @@ class Surroundings:
     cameras: Callable[[], int]
     spool_limits: SpoolLimits = DEFAULT_LIMITS
     clock: Clock
+    decoding: DecodingChoice = field(default_factory=DecodingChoice)
+    pictures: PictureThread = field(default_factory=PictureThread)
 
 
 class WatchedCamera:
@@ -90,6 +98,7 @@ class WatchedCamera:
             clock=surroundings.clock,
             limits=surroundings.spool_limits,
         )
+        self.onlookers = Onlookers(thread=surroundings.pictures, clock=surroundings.clock)
         self._token = token
         self._with = surroundings
         self._watch: CameraWatch | None = None
@@ -132,14 +141,17 @@ class WatchedCamera:
             return await self._run(index, control_plane)
 
     async def _run(self, index: grpc.aio.Channel, control_plane: grpc.aio.Channel) -> Ending:
+        self.onlookers.names = Names(ask_control_plane(control_plane), self._with.clock)
         self._watch = watch = CameraWatch(
             camera_id=self.camera_id,
             sources=self._with.sources,
             index=index,
             engines=self._with.engines,
             lane=self._with.inference.open_lane(),
+            decoding=self._with.decoding,
             spool=self.spool,
             clock=self._with.clock,
+            onlookers=self.onlookers,
             changed=lambda: gateway.beat(),  # noqa: PLW0108 made below: each needs the other
         )
         self._gateway = gateway = Gateway(

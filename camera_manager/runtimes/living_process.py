@@ -10,12 +10,13 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
 
 from camera_manager.runtimes.port import EndKind
+from service_runtime.clock import Clock
 from service_runtime.structured_logging import get_logger
 
 _log = get_logger(__name__)
@@ -25,6 +26,7 @@ _SHELL_SIGNAL_BASE = 128
 _ENDING_SIGNALS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 CAMERA_VARIABLE = "DFIP_CAMERA_ID"
+SLOT_VARIABLE = "DFIP_WORKER_SLOT"
 
 
 class LivingProcess:
@@ -89,9 +91,15 @@ def classify_exit(status: int | None) -> EndKind:
     """Say why a worker ended; ``status`` is as in ``Popen.returncode``, None where unknown.
 
     A worker exits with 0 when it was drained, 2 when its settings are wrong, 3 when its token was
-    refused.
+    refused, 4 when it found itself hanging, 5 when it took more memory than it may.
     """
-    by_contract = {0: EndKind.DRAINED, 2: EndKind.BAD_SETTINGS, 3: EndKind.TOKEN_REFUSED}
+    by_contract = {
+        0: EndKind.DRAINED,
+        2: EndKind.BAD_SETTINGS,
+        3: EndKind.TOKEN_REFUSED,
+        4: EndKind.HUNG,
+        5: EndKind.OUT_OF_MEMORY,
+    }
     if status in by_contract:
         return by_contract[status]
     if status is None:
@@ -112,13 +120,16 @@ def create_time_of(pid: int) -> float:
         raise ProcessLookupError(pid) from None
 
 
-def is_worker(pid: int, *, camera_id: str, folder: Path, create_time: float) -> bool:
-    """Say whether a process lives, is as old as its record says, and works for the camera."""
+def is_worker(pid: int, *, name: str, folder: Path, create_time: float) -> bool:
+    """Say whether a process lives, is as old as its record says, and is the one of this name.
+
+    The name is that of its camera, or of its slot where it is shared.
+    """
     try:
         process = psutil.Process(pid)
         if abs(process.create_time() - create_time) > _SAME_MOMENT_S:
             return False
-        return _works_for(process, camera_id, folder)
+        return _works_as(process, name, folder)
     except psutil.Error:
         return False
 
@@ -135,15 +146,47 @@ def end_strays(workers_dir: Path, *, adopted: frozenset[int]) -> list[int]:
             folder = Path(process.cwd())
             if folder.parent != workers_dir or os.getsid(process.pid) in adopted:
                 continue
-            if _works_for(process, folder.name, folder):
+            if _works_as(process, folder.name, folder):
                 process.kill()
                 strays.append(process)
     psutil.wait_procs(strays, timeout=5)
     return [process.pid for process in strays]
 
 
-def _works_for(process: psutil.Process, camera_id: str, folder: Path) -> bool:
-    if process.status() == psutil.STATUS_ZOMBIE:
+async def end_gently(
+    process: LivingProcess, *, ask: Callable[[], Awaitable[bool]], grace_s: float, clock: Clock
+) -> None:
+    """End a process and return once it is gone.
+
+    Args:
+        process: Which.
+        ask: Asks it to end and says whether it took the wish; else it gets SIGTERM.
+        grace_s: How long it may take before it is killed with its group; 0 kills it at once.
+        clock: Where time comes from.
+    """
+    if grace_s > 0 and not process.ended.is_set():
+        asking = asyncio.create_task(_ask_or_terminate(process, ask))
+        patience = asyncio.create_task(clock.sleep(grace_s))
+        ended = asyncio.create_task(process.ended.wait())
+        try:
+            await asyncio.wait({patience, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (asking, patience, ended):
+                task.cancel()
+    if not process.ended.is_set():
+        if grace_s > 0:
+            _log.warning("worker.killed", pid=process.pid, grace_s=grace_s)
+        process.kill()
+        await process.ended.wait()
+
+
+async def _ask_or_terminate(process: LivingProcess, ask: Callable[[], Awaitable[bool]]) -> None:
+    if not await ask():
+        process.terminate()
+
+
+def _works_as(process: psutil.Process, name: str, folder: Path) -> bool:
+    if process.status() == psutil.STATUS_ZOMBIE or Path(process.cwd()) != folder:
         return False
-    at_home = Path(process.cwd()) == folder
-    return at_home and process.environ().get(CAMERA_VARIABLE) == camera_id
+    environment = process.environ()
+    return name in {environment.get(CAMERA_VARIABLE), environment.get(SLOT_VARIABLE)}

@@ -110,6 +110,10 @@ class WorkerRuntime(Protocol):
         """Return the workers by camera: the living, and the ended that nobody forgot yet."""
         ...
 
+    def target(self, camera_id: str) -> str | None:
+        """Return where the living worker of a camera is reached; None where there is none."""
+        ...
+
     def traces(self) -> frozenset[str]:
         """Return the cameras of which anything is left here, be it only files."""
         ...

@@ -1,9 +1,10 @@
-"""Workers as processes of this machine, one a camera.
+"""Workers as processes of this machine: one a camera, or shared by several cameras.
 
-Each runs in its own folder and its own session, with nothing of the manager's environment that it
-does not need; its token is in a file that only its owner may read. Workers do not depend on the
-manager's life: a lost manager's workers go on, and the next manager adopts them by the records that
-lie in their folders. They end with the site by their lifeline.
+A camera's own process runs in the camera's folder, with its token in a file that only its owner may
+read; how cameras share processes is in ``packed``. Either runs in its own session, with nothing of
+the manager's environment that it does not need. Workers do not depend on the manager's life: a lost
+manager's workers go on, and the next manager adopts them by the records that lie in the cameras'
+folders. They end with the site by their lifeline.
 """
 
 import asyncio
@@ -12,21 +13,22 @@ import errno
 import fcntl
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from camera_manager.runtimes.living_process import (
     CAMERA_VARIABLE,
     LivingProcess,
     classify_exit,
     create_time_of,
+    end_gently,
     end_strays,
     is_worker,
 )
+from camera_manager.runtimes.packed import PackedProcesses
 from camera_manager.runtimes.port import (
     EndKind,
     ObservedWorker,
@@ -34,7 +36,9 @@ from camera_manager.runtimes.port import (
     WorkerSpec,
     pod_name,
 )
-from camera_manager.runtimes.worker_log import open_log, trim_log
+from camera_manager.runtimes.spawning import Spawner
+from camera_manager.runtimes.worker_calls import WorkerCalls
+from camera_manager.runtimes.worker_log import trim_log
 from camera_manager.runtimes.worker_record import (
     RECORD_NAME,
     WorkerRecord,
@@ -47,6 +51,9 @@ from service_runtime.errors import NotFound
 from service_runtime.identifiers import parse_id
 from service_runtime.structured_logging import get_logger
 
+if TYPE_CHECKING:
+    import subprocess
+
 _log = get_logger(__name__)
 
 TOKEN_NAME = "token"  # noqa: S105 the name of a file
@@ -54,20 +61,12 @@ _LOCK_NAME = "lock"
 _TRIM_EVERY_S = 10.0
 
 
-class Drain(Protocol):
-    """Asks a worker to report what it holds and to end."""
-
-    async def __call__(self, target: str, *, reason: str) -> bool:
-        """Return whether the worker at a gRPC target took the wish."""
-        ...
-
-
 @dataclass(slots=True, kw_only=True)
 class _Held:
-    """A worker and its process."""
+    """A worker and its process; None where it is shared, or was gone before anybody looked."""
 
     worker: ObservedWorker
-    process: LivingProcess
+    process: LivingProcess | None
 
 
 class ProcessRuntime:
@@ -79,9 +78,10 @@ class ProcessRuntime:
         workers_dir: One folder a camera is made below it.
         sockets_dir: Where workers listen; short, because a socket's path is.
         lifeline_fd: Read end of the site's lifeline, handed on to each worker.
-        drain: Asks a worker to end.
+        calls: Speaks to workers.
         clock: Where time comes from.
         log_max_bytes: Bound of each of a worker's two log files.
+        cameras_per_worker: How many cameras share a process; with 1 each has its own.
     """
 
     namespace = "local"
@@ -95,18 +95,24 @@ class ProcessRuntime:
         workers_dir: Path,
         sockets_dir: Path,
         lifeline_fd: int | None,
-        drain: Drain,
+        calls: WorkerCalls,
         clock: Clock,
         log_max_bytes: int,
+        cameras_per_worker: int = 1,
     ) -> None:
-        self._command = tuple(command)
-        self._environment = dict(environment)
+        self._spawner = Spawner(
+            command=command,
+            environment=environment,
+            lifeline_fd=lifeline_fd,
+            log_max_bytes=log_max_bytes,
+        )
         self._workers_dir = workers_dir
         self._sockets_dir = sockets_dir
-        self._lifeline_fd = lifeline_fd
-        self._drain = drain
+        self._calls = calls
         self._clock = clock
         self._log_max_bytes = log_max_bytes
+        self._cameras_per_worker = cameras_per_worker
+        self._packed: PackedProcesses
         self._held: dict[str, _Held] = {}
         self._lock = -1
         self._on_change: Callable[[str], None] = lambda _camera_id: None
@@ -120,18 +126,36 @@ class ProcessRuntime:
         self._workers_dir = await asyncio.to_thread(_own_folder, self._workers_dir)
         self._lock = _locked(self._workers_dir)
         self._sockets_dir = await asyncio.to_thread(_own_folder, self._sockets_dir)
+        self._packed = PackedProcesses(
+            spawner=self._spawner,
+            workers_dir=self._workers_dir,
+            sockets_dir=self._sockets_dir,
+            calls=self._calls,
+            clock=self._clock,
+            capacity=self._cameras_per_worker,
+            on_end=self._note_end_in_slot,
+        )
         for camera_id in self.traces():
             if not self._adopt(camera_id):
                 self._clean(camera_id)
-        adopted = frozenset(
-            held.process.pid for held in self._held.values() if held.worker.end is None
-        )
+        adopted = self._packed.pids | {
+            held.process.pid
+            for held in self._held.values()
+            if held.process is not None and held.worker.end is None
+        }
         for pid in await asyncio.to_thread(end_strays, self._workers_dir, adopted=adopted):
             _log.warning("worker.stray_killed", pid=pid)
 
     def workers(self) -> Mapping[str, ObservedWorker]:
         """Return the workers by camera, living or not yet forgotten."""
         return {camera_id: held.worker for camera_id, held in self._held.items()}
+
+    def target(self, camera_id: str) -> str | None:
+        """Return the socket of a camera's living worker."""
+        held = self._held.get(camera_id)
+        if held is None or held.worker.end is not None:
+            return None
+        return f"unix:{self._socket(camera_id)}"
 
     def traces(self) -> frozenset[str]:
         """Return the cameras that have a folder."""
@@ -152,50 +176,55 @@ class ProcessRuntime:
             raise RuntimeError(f"a worker of camera {spec.camera_id} lives already")
         folder = self._folder(spec.camera_id)
         folder.mkdir(mode=0o700, exist_ok=True)
-        replace_file(folder / TOKEN_NAME, spec.token.reveal())
-        self._socket(spec.camera_id).unlink(missing_ok=True)
-        child = self._spawn(spec.camera_id, folder)
         started_at = self._clock.now()
-        worker = self._hold(
-            LivingProcess(child.pid, child), spec.camera_id, spec.epoch, spec.generation, started_at
-        )
+        if self._cameras_per_worker > 1:
+            slot = self._packed.place(spec.camera_id, spec.token)
+            self._hold(None, spec.camera_id, spec.epoch, spec.generation, started_at)
+            pid, create_time, name = slot.process.pid, slot.create_time, slot.name
+        else:
+            child = self._start_own(spec, folder)
+            process = LivingProcess(child.pid, child)
+            self._hold(process, spec.camera_id, spec.epoch, spec.generation, started_at)
+            pid, create_time, name = child.pid, create_time_of(child.pid), ""
         record = WorkerRecord(
-            pid=child.pid,
-            create_time=create_time_of(child.pid),
-            epoch=worker.epoch,
-            generation=worker.generation,
+            pid=pid,
+            create_time=create_time,
+            epoch=spec.epoch,
+            generation=spec.generation,
             started_at=started_at,
+            slot=name,
         )
         try:
             write_record(folder, record)
         except OSError:
             # a successor could not adopt it: better none than one that nobody can find
             held = self._held[spec.camera_id]
-            held.worker = replace(worker, asked_to_end=True)
-            held.process.kill()
+            held.worker = replace(held.worker, asked_to_end=True)
+            if held.process is None:
+                self._packed.withdraw(spec.camera_id)
+                self._note_end(held, EndKind.DRAINED)
+            else:
+                held.process.kill()
             raise
 
     async def stop(self, camera_id: str, *, reason: str, grace_s: float) -> None:
-        """End a worker: drained if it can be reached, else SIGTERM; then SIGKILL of its group."""
+        """End a worker: drained if it can be reached, else SIGTERM; then SIGKILL of its group.
+
+        One that shares a process is dropped by it; a process that does not is killed.
+        """
         held = self._held.get(camera_id)
         if held is None or held.worker.end is not None:
             return
         held.worker = replace(held.worker, asked_to_end=True)
-        process = held.process
-        if grace_s > 0:
-            asking = asyncio.create_task(self._ask_to_end(camera_id, process, reason))
-            patience = asyncio.create_task(self._clock.sleep(grace_s))
-            ended = asyncio.create_task(process.ended.wait())
-            try:
-                await asyncio.wait({patience, ended}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (asking, patience, ended):
-                    task.cancel()
-        if not process.ended.is_set():
-            if grace_s > 0:
-                _log.warning("worker.killed", camera_id=camera_id, grace_s=grace_s)
-            process.kill()
-            await process.ended.wait()
+        if held.process is None:
+            await self._packed.drop(camera_id, reason=reason, grace_s=grace_s)
+            return
+        await end_gently(
+            held.process,
+            ask=lambda: self._drained(camera_id, reason),
+            grace_s=grace_s,
+            clock=self._clock,
+        )
 
     def forget(self, camera_id: str) -> None:
         """Drop an ended worker, its record and its token."""
@@ -208,15 +237,20 @@ class ProcessRuntime:
         """Remove the folder of a camera that has no living worker."""
         self.forget(camera_id)
         if camera_id not in self._held:
+            self._packed.forget(camera_id)
             await asyncio.to_thread(shutil.rmtree, self._folder(camera_id), ignore_errors=True)
 
     async def close(self, *, grace_s: float) -> None:
         """End all workers at the same time."""
+        for held in self._held.values():
+            if held.process is None:
+                held.worker = replace(held.worker, asked_to_end=True)
         stops = [
             self.stop(camera_id, reason="manager stopped", grace_s=grace_s)
-            for camera_id in self._held
+            for camera_id, held in self._held.items()
+            if held.process is not None
         ]
-        await asyncio.gather(*stops)
+        await asyncio.gather(self._packed.close(grace_s=grace_s), *stops)
         for camera_id in self._held:
             self._clean(camera_id)  # or the next manager would take these ends for failures
         if self._lock >= 0:
@@ -230,71 +264,75 @@ class ProcessRuntime:
             for camera_id in list(self._held):
                 with contextlib.suppress(OSError):  # tried again soon; no reason to stop
                     trim_log(self._folder(camera_id), max_bytes=self._log_max_bytes)
+            self._packed.trim_logs(max_bytes=self._log_max_bytes)
 
-    def _spawn(self, camera_id: str, folder: Path) -> "subprocess.Popen[bytes]":
-        environment = {
-            **self._environment,
-            CAMERA_VARIABLE: camera_id,
-            "DFIP_LISTEN": f"unix:{self._socket(camera_id)}",
+    async def tend_shared(self) -> None:
+        """Notice which cameras ended within processes that live on, until cancelled."""
+        await self._packed.tend()
+
+    def _start_own(self, spec: WorkerSpec, folder: Path) -> "subprocess.Popen[bytes]":
+        """Start a process that begins and ends with its camera."""
+        replace_file(folder / TOKEN_NAME, spec.token.reveal())
+        socket = self._socket(spec.camera_id)
+        socket.unlink(missing_ok=True)
+        extra = {
+            CAMERA_VARIABLE: spec.camera_id,
             "DFIP_TOKEN_FILE": str(folder / TOKEN_NAME),
+            "DFIP_CAMERAS_PER_WORKER": "1",
         }
-        handed_on: tuple[int, ...] = ()
-        if self._lifeline_fd is not None:
-            environment["DFIP_LIFELINE_FD"] = str(self._lifeline_fd)
-            handed_on = (self._lifeline_fd,)
-        with open_log(folder, max_bytes=self._log_max_bytes) as log:
-            return subprocess.Popen(  # noqa: S603 the command is this program's own
-                self._command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=handed_on,
-            )
+        return self._spawner.spawn(folder, socket=socket, extra=extra)
 
     def _adopt(self, camera_id: str) -> bool:
         folder = self._folder(camera_id)
         record = read_record(folder)
         if record is None:
             return False
+        if record.slot:
+            self._adopt_shared(camera_id, record)
+            return True
         process = LivingProcess(record.pid)
         try:
             self._hold(process, camera_id, record.epoch, record.generation, record.started_at)
         except (ProcessLookupError, PermissionError):
-            self._hold_ended(process, camera_id, record)
+            self._hold_ended(camera_id, record)
             return True
         # looked at only now: the pidfd is held, so it is this very process from here on
-        if not is_worker(
-            record.pid, camera_id=camera_id, folder=folder, create_time=record.create_time
-        ):
+        if not is_worker(record.pid, name=camera_id, folder=folder, create_time=record.create_time):
             process.release()
-            self._hold_ended(process, camera_id, record)
+            self._hold_ended(camera_id, record)
             return True
         _log.info("worker.adopted", camera_id=camera_id, pid=record.pid, epoch=record.epoch)
         return True
 
+    def _adopt_shared(self, camera_id: str, record: WorkerRecord) -> None:
+        if not self._packed.adopt(
+            camera_id, name=record.slot, pid=record.pid, create_time=record.create_time
+        ):
+            self._hold_ended(camera_id, record)
+            return
+        self._hold(None, camera_id, record.epoch, record.generation, record.started_at)
+        _log.info("worker.adopted", camera_id=camera_id, pid=record.pid, epoch=record.epoch)
+
     def _hold(
         self,
-        process: LivingProcess,
+        process: LivingProcess | None,
         camera_id: str,
         epoch: int,
         generation: int,
         started_at: datetime,
-    ) -> ObservedWorker:
+    ) -> None:
         worker = self._worker(camera_id, epoch, generation, started_at)
         held = _Held(worker=worker, process=process)
-        process.watch(lambda: self._note_end(held))
+        if process is not None:
+            process.watch(lambda: self._note_end(held, classify_exit(process.exit_status)))
         self._held[camera_id] = held
-        return worker
 
-    def _hold_ended(self, process: LivingProcess, camera_id: str, record: WorkerRecord) -> None:
+    def _hold_ended(self, camera_id: str, record: WorkerRecord) -> None:
         """Hold a worker that ended while no manager looked; how and when, nobody can tell."""
         worker = self._worker(camera_id, record.epoch, record.generation, record.started_at)
         lived_s = max((self._clock.now() - record.started_at).total_seconds(), 0.0)
         worker = replace(worker, end=WorkerEnd(kind=EndKind.CRASHED, lived_s=lived_s))
-        self._held[camera_id] = _Held(worker=worker, process=process)
+        self._held[camera_id] = _Held(worker=worker, process=None)
 
     def _worker(
         self, camera_id: str, epoch: int, generation: int, started_at: datetime
@@ -308,17 +346,17 @@ class ProcessRuntime:
             known_since=self._clock.monotonic(),
         )
 
-    def _note_end(self, held: _Held) -> None:
+    def _note_end_in_slot(self, camera_id: str, kind: EndKind) -> None:
+        self._note_end(self._held[camera_id], kind)
+
+    def _note_end(self, held: _Held, kind: EndKind) -> None:
         lived_s = (self._clock.now() - held.worker.started_at).total_seconds()
-        kind = classify_exit(held.process.exit_status)
         held.worker = replace(held.worker, end=WorkerEnd(kind=kind, lived_s=max(lived_s, 0.0)))
         self._on_change(held.worker.camera_id)
 
-    async def _ask_to_end(self, camera_id: str, process: LivingProcess, reason: str) -> None:
+    async def _drained(self, camera_id: str, reason: str) -> bool:
         socket = self._socket(camera_id)
-        if socket.exists() and await self._drain(f"unix:{socket}", reason=reason):
-            return
-        process.terminate()
+        return socket.exists() and await self._calls.drain(f"unix:{socket}", reason=reason)
 
     def _clean(self, camera_id: str) -> None:
         folder = self._folder(camera_id)

@@ -15,13 +15,23 @@ RECORD_NAME = "worker.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRecord:
-    """Which process works for a camera; ``create_time`` is the kernel's, in seconds (psutil)."""
+    """Which process works for a camera.
+
+    Attributes:
+        pid: the process.
+        create_time: the kernel's, in seconds (psutil).
+        epoch: of the camera's assignment.
+        generation: of its configuration.
+        started_at: when.
+        slot: which shared process it is; empty where it is the camera's own.
+    """
 
     pid: int
     create_time: float
     epoch: int
     generation: int
     started_at: datetime
+    slot: str = ""
 
 
 def write_record(folder: Path, record: WorkerRecord) -> None:
@@ -40,6 +50,7 @@ def read_record(folder: Path) -> WorkerRecord | None:
             epoch=int(values["epoch"]),
             generation=int(values["generation"]),
             started_at=datetime.fromisoformat(values["started_at"]),
+            slot=str(values.get("slot", "")),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -65,6 +65,7 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
                 "DFIP_PACK": site.pack_id,
                 "DFIP_MEDIA_ROOT": str(site.media_root),
                 "DFIP_REFLECTION": "1",
+                **site.camera_variables,
                 **settings,
             }
         )
@@ -118,11 +119,17 @@ def mesh_children(site: Site, environ: Mapping[str, str] = os.environ) -> list[C
                 DFIP_WORKERS_DIR=str(site.workers_dir),
                 DFIP_SOCKETS_DIR=str(site.runtime_dir),
                 **_tls_of(site, "vision_worker", "DFIP_WORKER_TLS"),
+                **_packing(site),
             ),
             stop_s=_MANAGER_STOP_S,
             start_when=lambda: listens(control_plane),
         ),
     ]
+
+
+def _packing(site: Site) -> dict[str, str]:
+    count = site.cameras_per_worker
+    return {} if count is None else {"DFIP_CAMERAS_PER_WORKER": str(count)}
 
 
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:

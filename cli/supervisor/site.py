@@ -14,7 +14,7 @@ import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from cli.certificates.authority import CertificatesUnusable
 from cli.certificates.upkeep import keep_up
 from cli.failures import CommandFailed, ExitCode
 from cli.places import ADMIN_TOKEN, certificates_dir
+from cli.supervisor.cameras import CameraWish
 
 _LOCK = "up.lock"
 _OWN_HOST = "127.0.0.1"
@@ -37,8 +38,10 @@ class SiteWish:
     Attributes:
         http_port: 0 asks for any free port.
         media_root: None means `media` in the data folder, which is made.
+        cameras_per_worker: cameras that share a worker's process; None is the environment's.
         telemetry_apart: run telemetry as a process of its own.
         tls: have the services speak TLS over ports of this machine in place of sockets.
+        cameras: what cameras may be.
     """
 
     data_dir: Path
@@ -46,8 +49,10 @@ class SiteWish:
     http_port: int
     media_root: Path | None
     pack_id: str
+    cameras_per_worker: int | None = None
     telemetry_apart: bool = False
     tls: bool = False
+    cameras: CameraWish = field(default_factory=CameraWish)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,10 @@ class TlsPlaces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where everything of a running site is; without `tls`, its services listen on sockets."""
+    """Where everything of a running site is; without `tls`, its services listen on sockets.
+
+    `camera_variables` tell its services what cameras may be.
+    """
 
     data_dir: Path
     runtime_dir: Path
@@ -68,8 +76,10 @@ class Site:
     host: str
     http_port: int
     pack_id: str
+    cameras_per_worker: int | None = None
     telemetry_apart: bool = False
     tls: TlsPlaces | None = None
+    camera_variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -121,6 +131,7 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
     Raises:
         CommandFailed: something is in the way; the sentence says what and what to do.
     """
+    cameras = wish.cameras.variables()
     data_dir = _usable_data_dir(wish.data_dir)
     with _sole_use(data_dir):
         media_root = _existing_media_root(wish.media_root, data_dir)
@@ -135,8 +146,10 @@ def open_site(wish: SiteWish) -> Iterator[Site]:
                 host=host,
                 http_port=port,
                 pack_id=wish.pack_id,
+                cameras_per_worker=wish.cameras_per_worker,
                 telemetry_apart=wish.telemetry_apart,
                 tls=_tls_places(data_dir) if wish.tls else None,
+                camera_variables=cameras,
             )
         finally:
             shutil.rmtree(runtime_dir, ignore_errors=True)

@@ -1,8 +1,12 @@
-"""Rows of the audit as the contract's entries."""
+"""Between rows of the audit and the contract's messages."""
+
+from datetime import UTC, datetime
 
 from control_plane.audit.tables import AuditRow
 from control_plane.runtime.mapping import timestamp
-from dfip.control_plane.v1 import audit_pb2
+from dfip.control_plane.v1 import audit_pb2, audit_service_pb2
+from service_runtime.audit import AuditedCall, AuditObject
+from service_runtime.authentication import Caller, role_from_name
 
 
 def entry_message(row: AuditRow) -> audit_pb2.AuditEntry:
@@ -22,6 +26,25 @@ def entry_message(row: AuditRow) -> audit_pb2.AuditEntry:
         count=row.count,
         request_id=row.request_id,
         client_address=row.client_address,
+    )
+
+
+def look_of(request: audit_service_pb2.RecordLookRequest) -> AuditedCall:
+    """Return a look as the service says that let somebody have it."""
+    return AuditedCall(
+        action=request.action,
+        caller=Caller(
+            subject=request.actor,
+            role=role_from_name(request.role),
+            camera_id=None,
+            epoch=None,
+            token_id=request.token_id,
+            expires_at=datetime.max.replace(tzinfo=UTC),  # checked where the call came in
+        ),
+        request_id=request.request_id,
+        client_address=request.client_address,
+        objects=tuple(AuditObject(kind=one.kind, id=one.id) for one in request.objects),
+        fields=tuple(request.fields),
     )
 
 

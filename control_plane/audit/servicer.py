@@ -1,9 +1,10 @@
-"""``AuditService``: takes requests apart and lists what the store finds."""
+"""``AuditService``: lists what the store finds, and takes down looks at other services."""
 
 import grpc
 
-from control_plane.audit.mapping import entry_message
+from control_plane.audit.mapping import entry_message, look_of
 from control_plane.audit.store import AuditFilter, AuditStore
+from control_plane.audit.trail import DatabaseTrail
 from control_plane.sightings.mapping import moment
 from dfip.control_plane.v1 import audit_service_pb2 as pb
 from dfip.control_plane.v1 import audit_service_pb2_grpc
@@ -17,8 +18,9 @@ _LONGEST_NUMBER = 18
 class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
     """Answers for ``dfip.control_plane.v1.AuditService``."""
 
-    def __init__(self, store: AuditStore) -> None:
+    def __init__(self, store: AuditStore, trail: DatabaseTrail) -> None:
         self._store = store
+        self._trail = trail
 
     async def ListAuditEntries(
         self, request: pb.ListAuditEntriesRequest, _context: grpc.aio.ServicerContext
@@ -49,6 +51,13 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
             data=[entry_message(row) for row in shown],
             next_page_token=following,
         )
+
+    async def RecordLook(
+        self, request: pb.RecordLookRequest, _context: grpc.aio.ServicerContext
+    ) -> pb.RecordLookResponse:
+        """Write down a look that another service of the site is about to let somebody have."""
+        await self._trail.looked(look_of(request))
+        return pb.RecordLookResponse()
 
 
 def _filter_values(wanted: AuditFilter) -> dict[str, str | int | None]:

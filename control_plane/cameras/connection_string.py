@@ -9,6 +9,7 @@ the connection string, which may hold credentials.
 import ipaddress
 import os.path
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote
@@ -25,17 +26,33 @@ _AUTHORITY = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?",
     re.ASCII,
 )
+_TRANSPORT = re.compile(r"transport=(tcp|udp)", re.ASCII)
+_DEVICE = re.compile(r"/dev/video[0-9]{1,3}", re.ASCII)
 _FILE_QUERY = re.compile(r"(\?loop=(true|false))?", re.ASCII)
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-def check_connection_string(text: str, *, media_root: Path) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRules:
+    """What the operator allows cameras to be.
+
+    Attributes:
+        media_root: Folder of the operator's clips, absolute.
+        devices: Cameras may be devices of the machine that the worker runs on.
+    """
+
+    media_root: Path
+    devices: bool = False
+
+
+def check_connection_string(text: str, rules: ConnectionRules) -> str:
     """Return the scheme, in lower case, of an acceptable connection string.
 
     Args:
-        text: ``rtsp://``, ``rtsps://``, ``http://`` or ``https://`` with a host, or ``file:///``
-            with an absolute path below the media root, ``?loop=false`` after it or not.
-        media_root: Folder of the operator's clips, absolute.
+        text: ``rtsp://``, ``rtsps://``, ``http://`` or ``https://`` with a host, for ``rtsp`` also
+            ``#transport=udp`` at its end; ``file:///`` with an absolute path below the media root,
+            ``?loop=false`` after it or not; or ``v4l2:///dev/video0``.
+        rules: What the operator allows.
 
     Raises:
         InvalidArgument: ``CONNECTION_STRING_INVALID``, with the reason.
@@ -49,15 +66,44 @@ def check_connection_string(text: str, *, media_root: Path) -> str:
         raise _invalid("it holds a backslash or a % that starts no escape; write them %5C and %25")
     match = _URL.fullmatch(text)
     if match is None:
-        raise _invalid("it must begin with rtsp://, rtsps://, http://, https:// or file:///")
+        raise _invalid(f"it must begin with {_beginnings(rules)}")
     scheme, authority, rest = match.group(1).lower(), match.group(2), match.group(3) or ""
     if scheme == "file":
-        _check_file(authority, rest, media_root)
+        _check_file(authority, rest, rules.media_root)
     elif scheme in NETWORK_SCHEMES:
         _check_network(authority, rest)
+        _check_fragment(scheme, rest)
+    elif scheme == "v4l2":
+        _check_device(authority, rest, rules)
     else:
-        raise _invalid("its scheme must be rtsp, rtsps, http, https or file")
+        raise _invalid(f"it must begin with {_beginnings(rules)}")
     return scheme
+
+
+def _beginnings(rules: ConnectionRules) -> str:
+    known = "rtsp://, rtsps://, http://, https://"
+    return f"{known}, file:/// or v4l2:///" if rules.devices else f"{known} or file:///"
+
+
+def _check_device(authority: str, rest: str, rules: ConnectionRules) -> None:
+    if not rules.devices:
+        raise _invalid(
+            "devices of the machine are not allowed here; the operator may start DFIP with"
+            " --allow-devices"
+        )
+    if authority or not _DEVICE.fullmatch(rest):
+        raise _invalid("a device is written v4l2:///dev/video and its number")
+
+
+def _check_fragment(scheme: str, rest: str) -> None:
+    _, mark, fragment = rest.partition("#")
+    if not mark:
+        return
+    transport = _TRANSPORT.fullmatch(fragment)
+    if transport is None or scheme not in ("rtsp", "rtsps"):
+        raise _invalid("after a # only transport=udp may stand, for rtsp; write any other # as %23")
+    if scheme == "rtsps" and transport[1] == "udp":
+        raise _invalid("over UDP the pictures of rtsps would not be encrypted; leave it out")
 
 
 def _check_network(authority: str, rest: str) -> None:

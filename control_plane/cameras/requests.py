@@ -2,10 +2,9 @@
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from control_plane.cameras.connection_string import check_connection_string
+from control_plane.cameras.connection_string import ConnectionRules, check_connection_string
 from control_plane.cameras.mapping import checked_json, model_settings
 from control_plane.cameras.model import (
     METADATA_BYTES,
@@ -17,7 +16,7 @@ from control_plane.cameras.zones import check_zones
 from dfip.control_plane.v1 import control_plane_service_pb2 as pb
 
 
-def new_camera(request: pb.CreateCameraRequest, *, media_root: Path) -> NewCamera:
+def new_camera(request: pb.CreateCameraRequest, rules: ConnectionRules) -> NewCamera:
     """Return the camera to register; stopped, unless the request says otherwise.
 
     Raises:
@@ -25,7 +24,7 @@ def new_camera(request: pb.CreateCameraRequest, *, media_root: Path) -> NewCamer
     """
     return NewCamera(
         name=request.name,
-        connection=_connection(request.connection_string, media_root),
+        connection=_connection(request.connection_string, rules),
         desired_state=wanted_state(status=request.status, desired_state=request.desired_state)
         or "stopped",
         location=request.location,
@@ -36,7 +35,7 @@ def new_camera(request: pb.CreateCameraRequest, *, media_root: Path) -> NewCamer
     )
 
 
-def camera_change(request: pb.UpdateCameraRequest, *, media_root: Path) -> CameraChange:
+def camera_change(request: pb.UpdateCameraRequest, rules: ConnectionRules) -> CameraChange:
     """Return what the request changes: the fields that are there.
 
     Raises:
@@ -49,7 +48,7 @@ def camera_change(request: pb.UpdateCameraRequest, *, media_root: Path) -> Camer
     return CameraChange(
         name=given("name", lambda: request.name),
         connection=given(
-            "connection_string", lambda: _connection(request.connection_string, media_root)
+            "connection_string", lambda: _connection(request.connection_string, rules)
         ),
         desired_state=wanted_state(status=request.status, desired_state=request.desired_state),
         location=given("location", lambda: request.location),
@@ -67,8 +66,8 @@ def digest_of(request: pb.CreateCameraRequest) -> bytes:
     return hashlib.sha256(canonical).digest()
 
 
-def _connection(text: str, media_root: Path) -> Connection:
-    return Connection(text=text, scheme=check_connection_string(text, media_root=media_root))
+def _connection(text: str, rules: ConnectionRules) -> Connection:
+    return Connection(text=text, scheme=check_connection_string(text, rules))
 
 
 def _metadata(request: pb.CreateCameraRequest | pb.UpdateCameraRequest) -> dict[str, Any]:

@@ -5,12 +5,12 @@ messages (``mapping``).
 """
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 
 from control_plane.access import current_scope, require_camera
 from control_plane.cameras import listing, requests
+from control_plane.cameras.connection_string import ConnectionRules
 from control_plane.cameras.mapping import (
     camera_message,
     checked_json,
@@ -44,14 +44,14 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         registry: CameraRegistry,
         watch: CameraWatch,
         clock: Clock,
-        media_root: Path,
+        connections: ConnectionRules,
         site_pack: str,
     ) -> None:
         self._database = database
         self._registry = registry
         self._watch = watch
         self._clock = clock
-        self._media_root = media_root
+        self._connections = connections
         self._site_pack = site_pack
 
     async def CreateCamera(
@@ -59,7 +59,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
     ) -> pb.CreateCameraResponse:
         """Register a camera."""
         del context
-        camera = requests.new_camera(request, media_root=self._media_root)
+        camera = requests.new_camera(request, self._connections)
         created = await self._registry.create(
             camera, request_id=request.request_id, request_digest=requests.digest_of(request)
         )
@@ -104,7 +104,7 @@ class ControlPlaneServicer(control_plane_service_pb2_grpc.ControlPlaneServiceSer
         """Change what the request names."""
         del context
         camera_id = require_camera(request.camera_id)
-        change = requests.camera_change(request, media_root=self._media_root)
+        change = requests.camera_change(request, self._connections)
         changed = await self._registry.update(camera_id, change)
         return pb.UpdateCameraResponse(
             success=True, message="Camera updated successfully", data=self._camera(changed)

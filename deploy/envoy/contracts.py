@@ -63,6 +63,7 @@ class EdgeMethod:
     raw_request: bool
     raw_response: bool
     takes_tickets: bool
+    idle_s: int
 
     @property
     def grpc_path(self) -> str:
@@ -152,6 +153,7 @@ def _edge_method(room: str, method: MethodDescriptor, apart: Collection[str]) ->
         raw_request=_takes_raw_body(method, rule),
         raw_response=method.output_type.full_name == _HTTP_BODY,
         takes_tickets=options.Extensions[policy_pb2.policy].HasField("ticket"),
+        idle_s=options.Extensions[policy_pb2.policy].idle_s,
     )
 
 

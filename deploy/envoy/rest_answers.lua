@@ -18,6 +18,7 @@ local KEPT = {
   ["transfer-encoding"] = true,
   ["vary"] = true,
   ["www-authenticate"] = true,
+  ["x-captured-at"] = true,
   ["x-next-page-token"] = true,
   ["x-request-id"] = true,
 }

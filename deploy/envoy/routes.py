@@ -292,6 +292,8 @@ def _action(method: EdgeMethod) -> dict[str, Any]:
     action: dict[str, Any] = {"cluster": method.cluster}
     if method.endless:
         action |= _ENDLESS
+        if method.idle_s:
+            action["idle_timeout"] = f"{method.idle_s}s"
     else:
         seconds = _PICTURE_S if method.raw_request else _UNARY_S
         upload = _PICTURE_UPLOAD_S if method.raw_request else _UPLOAD_S

@@ -34,6 +34,8 @@ ROLES = VIEWER | WORKER | MANAGER | INDEX | CONTROL_PLANE
 LET_IN = {
     "dfip.camera_manager.v1.ManagerService/GetManagerStatus": OPERATOR,
     "dfip.camera_manager.v1.ManagerService/RestartWorker": OPERATOR,
+    "dfip.camera_manager.v1.MediaService/GetSnapshot": VIEWER,
+    "dfip.camera_manager.v1.MediaService/StreamLive": VIEWER,
     "dfip.control_plane.v1.AdminService/RotateKeys": ADMIN,
     "dfip.control_plane.v1.AdminService/GetKeyStatus": ADMIN,
     "dfip.control_plane.v1.AdminService/GetRetentionPolicy": ADMIN,
@@ -41,6 +43,7 @@ LET_IN = {
     "dfip.control_plane.v1.AdminService/CreateBackup": ADMIN,
     "dfip.control_plane.v1.AdminService/ListBackups": ADMIN,
     "dfip.control_plane.v1.AuditService/ListAuditEntries": ADMIN,
+    "dfip.control_plane.v1.AuditService/RecordLook": MANAGER,
     "dfip.control_plane.v1.AlertService/CreateAlertRule": OPERATOR,
     "dfip.control_plane.v1.AlertService/GetAlertRule": VIEWER,
     "dfip.control_plane.v1.AlertService/UpdateAlertRule": OPERATOR,
@@ -86,6 +89,7 @@ LET_IN = {
     "dfip.control_plane.v1.SightingService/ListSightings": VIEWER,
     "dfip.control_plane.v1.SightingService/GetSighting": VIEWER,
     "dfip.control_plane.v1.SightingService/GetSightingImage": VIEWER,
+    "dfip.control_plane.v1.SightingService/GetSightingContext": VIEWER,
     "dfip.control_plane.v1.SightingService/LabelSighting": OPERATOR,
     "dfip.control_plane.v1.SightingService/SearchByPhoto": OPERATOR,
     "dfip.control_plane.v1.SightingService/WatchSightings": VIEWER,
@@ -108,16 +112,21 @@ LET_IN = {
     "dfip.control_plane.v1.WebhookService/GetDelivery": ADMIN,
     "dfip.control_plane.v1.WebhookService/ReplayDelivery": ADMIN,
     "dfip.control_plane.v1.WorkerGatewayService/Connect": WORKER,
+    "dfip.control_plane.v1.WorkerGatewayService/NamePeople": WORKER,
     "dfip.identity_index.v1.IdentityIndexService/AnalyzeFaces": CONTROL_PLANE,
     "dfip.identity_index.v1.IdentityIndexService/Search": CONTROL_PLANE | WORKER,
     "dfip.identity_index.v1.IdentityIndexService/Identify": WORKER,
     "dfip.identity_index.v1.IdentityIndexService/GetIndexStatus": OPERATOR,
     "dfip.vision_worker.v1.WorkerService/GetWorkerStatus": MANAGER,
+    "dfip.vision_worker.v1.WorkerService/GetSnapshot": MANAGER,
+    "dfip.vision_worker.v1.WorkerService/WatchFrames": MANAGER,
     "dfip.vision_worker.v1.WorkerService/TakeCamera": MANAGER,
     "dfip.vision_worker.v1.WorkerService/DropCamera": MANAGER,
     "dfip.vision_worker.v1.WorkerService/Drain": MANAGER,
 }
 LIMITED = {
+    "dfip.camera_manager.v1.MediaService/GetSnapshot": VIEWER,
+    "dfip.camera_manager.v1.MediaService/StreamLive": VIEWER,
     "dfip.control_plane.v1.ControlPlaneService/ListCameras": VIEWER,
     "dfip.control_plane.v1.ControlPlaneService/GetCamera": VIEWER,
     "dfip.control_plane.v1.ControlPlaneService/UpdateCamera": OPERATOR,
@@ -129,11 +138,13 @@ LIMITED = {
     "dfip.control_plane.v1.SightingService/ListSightings": VIEWER,
     "dfip.control_plane.v1.SightingService/GetSighting": VIEWER,
     "dfip.control_plane.v1.SightingService/GetSightingImage": VIEWER,
+    "dfip.control_plane.v1.SightingService/GetSightingContext": VIEWER,
     "dfip.control_plane.v1.SightingService/WatchSightings": VIEWER,
     "dfip.control_plane.v1.TelemetryService/QueryTelemetry": VIEWER,
     "dfip.control_plane.v1.TokenService/IssueMediaTicket": VIEWER,
 }
-"""What lets in a token that is limited to some cameras; ``test_camera_scope.py`` walks them."""
+"""What lets in a token that is limited to some cameras; ``test_camera_scope.py`` of the control
+plane walks its own, and ``test_media.py`` of the camera manager the rest."""
 METHODS: dict[str, Any] = {
     f"{binding.descriptor.full_name}/{method.name}": method
     for binding in SERVICES

@@ -5,6 +5,7 @@ One mesh serves the tests of this file in their order; the last one ends it.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from cli.demo.clip_maker import astronaut_photo, make_demo_clip
 from cli.demo.footage import ASTRONAUT
+from face_engine.pictures import decode_picture
 from tests.support.mesh import SERVICES, Mesh, is_gone, running_mesh, wait_until
 
 pytestmark = pytest.mark.timeout(180)
@@ -53,7 +55,15 @@ def camera_id(mesh: Mesh) -> str:
             headers={"content-type": "image/png"},
         )
         assert face.status_code == 201, face.text
-        camera = rest.post("/cameras", json={"name": "Wall", "connection_string": clip.as_uri()})
+        everywhere = {"name": "hall", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+        camera = rest.post(
+            "/cameras",
+            json={
+                "name": "Wall",
+                "connection_string": clip.as_uri(),
+                "zone_config": {"zones": [everywhere]},
+            },
+        )
         assert camera.status_code == 201, camera.text
         found = str(camera.json()["data"]["id"])
         started = rest.patch(f"/cameras/{found}/status", json={"status": "enabled"})
@@ -103,6 +113,29 @@ def test_the_astronaut_is_seen_and_named(mesh: Mesh, rest: httpx.Client, camera_
     assert picture.content[:3] == b"\xff\xd8\xff"
 
 
+def test_what_the_camera_sees_can_be_looked_at(
+    mesh: Mesh, rest: httpx.Client, camera_id: str, tmp_path: Path
+) -> None:
+    saved = tmp_path / "wall.jpg"
+    done = mesh.cli("camera", "snapshot", "Wall", str(saved), "--longest-side", "640")
+    assert done.returncode == 0, done.stderr
+    shown = decode_picture(saved.read_bytes())
+    assert max(shown.shape) <= 640
+    assert shown.std() > 10
+    url = json.loads(mesh.cli("camera", "live", "Wall", "--json").stdout)["url"]
+    with httpx.stream("GET", url, timeout=30, trust_env=False) as live:
+        assert live.headers["content-type"].startswith("multipart/x-mixed-replace; boundary=")
+        held = b""
+        for chunk in live.iter_raw():
+            held += chunk
+            pictures = re.findall(rb"\r\n\r\n(\xff\xd8\xff.+?)\r\n--", held, re.DOTALL)
+            if len({bytes(picture) for picture in pictures}) >= 3:
+                break
+    assert all(decode_picture(picture).size for picture in pictures)
+    looks = rest.get("/audit", params={"object_id": camera_id}).json()["data"]
+    assert {"snapshot.get", "live.stream"} <= {look["action"] for look in looks}
+
+
 def test_the_commands_show_the_same(mesh: Mesh, camera_id: str) -> None:
     listed = mesh.cli("camera", "list")
     assert listed.stdout.split("\t")[:4] == [camera_id, "Wall", "running", "running"]
@@ -121,6 +154,17 @@ def test_the_commands_show_the_same(mesh: Mesh, camera_id: str) -> None:
     assert set(states.values()) == {"serving"}
     followed = mesh.cli("sightings", "--follow", "--limit", "1", "--json")
     assert json.loads(followed.stdout)["camera_id"] == camera_id
+
+
+def test_people_are_counted_by_zone(mesh: Mesh, camera_id: str) -> None:
+    def most(zone: str) -> int:
+        told = mesh.cli("occupancy", camera_id, "--zone", zone, "--json")
+        assert told.returncode == 0, told.stderr
+        return max((bucket["occupancy_max"] for bucket in json.loads(told.stdout)), default=0)
+
+    # she is there for most of each round of the clip, and is counted every 5 s
+    wait_until(lambda: most("hall") == 1, 30, f"she is counted\n{mesh.logs()}")
+    assert most("") == 1
 
 
 def test_refused_photographs_are_sentences(mesh: Mesh, tmp_path: Path) -> None:

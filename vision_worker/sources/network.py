@@ -4,16 +4,18 @@ What answers is untrusted, and libav by itself would look names up again, follow
 credentials in hand, and open whatever a playlist names.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import av
 
 from vision_worker.sources.address import NetworkAddress
 from vision_worker.sources.failure import SourceFailure, failure_at_opening
+from vision_worker.sources.limits import OPTIONS, STREAM_OPTIONS
 from vision_worker.sources.opened import OpenedSource
 from vision_worker.sources.policy import SourcePolicy
-from vision_worker.sources.relay.http_camera import Answer, HttpCamera
+from vision_worker.sources.relay.hls_stream import HlsStream
+from vision_worker.sources.relay.http_camera import HttpCamera
 from vision_worker.sources.relay.http_stream import HttpStream
 from vision_worker.sources.relay.line import Deadline, Lines
 from vision_worker.sources.relay.rtsp_relay import RtspRelay
@@ -21,8 +23,6 @@ from vision_worker.sources.relay.rtsp_relay import RtspRelay
 # libav's own watch, should the relay's fail
 _LIBAV_OPEN_S: Final = 8.0
 _LIBAV_READ_S: Final = 8.0
-_PROBED_BYTES: Final = 1_000_000
-_PROBED_US: Final = 2_000_000
 _FORMATS: Final = "mpjpeg,mjpeg,mpegts,mov,mp4,m4a,3gp,3g2,mj2,flv"
 _FORMAT_OF: Final = {
     "multipart/x-mixed-replace": "mpjpeg",
@@ -69,13 +69,13 @@ class RtspSource:
                     "format_whitelist": "rtsp",
                     "timeout": str(int(_LIBAV_READ_S * 1e6)),
                     "allowed_media_types": "video",
-                    "probesize": str(_PROBED_BYTES),
-                    "analyzeduration": str(_PROBED_US),
+                    **OPTIONS,
                 },
+                stream_options=STREAM_OPTIONS,
             )
         except (av.error.FFmpegError, ValueError) as error:
             relay.close()
-            raise relay.failure or failure_at_opening(error) from None
+            raise relay.failure or _unreadable(error) from None
         return OpenedSource(container=container, paced=False, stamped=True, supply=relay)
 
 
@@ -105,35 +105,54 @@ class HttpSource:
             answer = camera.get(self.address.target.reveal(), deadline)
             first = _first_bytes(camera, deadline)
             if first.startswith(_PLAYLIST) or "mpegurl" in answer.media_type:
-                raise SourceFailure(
-                    "not_a_stream",
-                    "The camera answers with a playlist; the operator may allow these with "
-                    "DFIP_ALLOW_HLS.",
-                )
-            return self._opened(camera, answer, first)
+                return self._playlist(camera, first, deadline)
+            stream = HttpStream(camera, first, self.policy.times.stall_s)
+            return _opened(stream, _FORMAT_OF.get(answer.media_type))
         except SourceFailure:
             camera.close()
             raise
 
-    def _opened(self, camera: HttpCamera, answer: Answer, first: bytes) -> OpenedSource:
-        stream = HttpStream(camera, first, self.policy.times.stall_s)
-        try:
-            container = av.open(
-                stream,
-                "r",
-                format=_FORMAT_OF.get(answer.media_type),
-                options={
-                    "protocol_whitelist": "none",
-                    "format_whitelist": _FORMATS,
-                    "probesize": str(_PROBED_BYTES),
-                    "analyzeduration": str(_PROBED_US),
-                },
+    def _playlist(self, camera: HttpCamera, first: bytes, deadline: Deadline) -> OpenedSource:
+        if not self.policy.hls:
+            raise SourceFailure(
+                "not_a_stream",
+                "The camera answers with a playlist; the operator may allow these with "
+                "DFIP_ALLOW_HLS.",
             )
-        except (av.error.FFmpegError, ValueError) as error:
-            raise stream.failure or failure_at_opening(error) from None
-        recording = container.duration is not None
-        stamped = container.format.name not in ("mpjpeg", "mjpeg")
-        return OpenedSource(container=container, paced=recording, stamped=stamped, supply=stream)
+        stream = HlsStream(
+            camera,
+            origin=f"{self.address.scheme}://{self.address.authority}",
+            target=self.address.target.reveal(),
+            stall_s=self.policy.times.stall_s,
+        )
+        # segments come faster than they happened, whether the list has an end or not
+        return replace(_opened(stream, stream.open(first, deadline)), paced=True)
+
+
+def _opened(stream: HttpStream | HlsStream, kind: str | None) -> OpenedSource:
+    try:
+        container = av.open(
+            stream,
+            "r",
+            format=kind,
+            options={
+                "protocol_whitelist": "none",
+                "format_whitelist": _FORMATS,
+                **OPTIONS,
+            },
+            stream_options=STREAM_OPTIONS,
+        )
+    except (av.error.FFmpegError, ValueError) as error:
+        raise stream.failure or _unreadable(error) from None
+    recording = container.duration is not None
+    stamped = container.format.name not in ("mpjpeg", "mjpeg")
+    return OpenedSource(container=container, paced=recording, stamped=stamped, supply=stream)
+
+
+def _unreadable(error: Exception) -> SourceFailure:
+    """Return what libav's error means where the camera was reached and answered well."""
+    failure = failure_at_opening(error)
+    return SourceFailure("not_a_stream") if failure.reason == "unreachable" else failure
 
 
 def _first_bytes(camera: HttpCamera, deadline: Deadline) -> bytes:

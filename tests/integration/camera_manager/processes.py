@@ -5,13 +5,14 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
 
 from camera_manager.runtimes.port import WorkerSpec
 from camera_manager.runtimes.process import ProcessRuntime
+from camera_manager.runtimes.worker_calls import Answer
 from service_runtime.clock import Clock
 from service_runtime.secret import Secret
 
@@ -48,17 +49,42 @@ def spec(camera_id: str, epoch: int = 1) -> WorkerSpec:
     return WorkerSpec(camera_id=camera_id, epoch=epoch, generation=1, token=Secret(CANARY))
 
 
-class Drainer:
-    """Stands for the call to the worker; says whether it was taken."""
+class Calls:
+    """Stands for the calls to workers, and for what shared ones hold.
+
+    Args:
+        taken: Whether workers take the wish to be drained.
+    """
 
     def __init__(self, *, taken: bool = False) -> None:
         self.taken = taken
         self.targets: list[str] = []
+        self.held: dict[str, dict[str, str]] = {}  # by target: cameras, each with its ending
+        self.tokens: list[str] = []
+        self.dropped: list[str] = []
+        self.answer = Answer.DONE
 
-    async def __call__(self, target: str, *, reason: str) -> bool:
+    async def drain(self, target: str, *, reason: str) -> bool:
         assert reason
         self.targets.append(target)
         return self.taken
+
+    async def take(self, target: str, *, camera_id: str, token: Secret) -> Answer:
+        if self.answer is Answer.DONE:
+            self.tokens.append(token.reveal())
+            self.held.setdefault(target, {})[camera_id] = ""
+        return self.answer
+
+    async def drop(self, target: str, *, camera_id: str, reason: str, deadline_s: float) -> Answer:
+        assert reason
+        assert deadline_s > 4
+        if self.answer is Answer.DONE:
+            self.dropped.append(camera_id)
+            self.held.get(target, {}).pop(camera_id, None)
+        return self.answer
+
+    async def cameras(self, target: str) -> Mapping[str, str] | None:
+        return dict(self.held[target]) if self.answer is Answer.DONE else None
 
 
 def make_runtime(
@@ -66,9 +92,10 @@ def make_runtime(
     clock: Clock,
     *,
     trick: str = "live",
-    drain: Drainer | None = None,
+    calls: Calls | None = None,
     lifeline_fd: int | None = None,
     log_max_bytes: int = 64 * 1024,
+    cameras_per_worker: int = 1,
 ) -> ProcessRuntime:
     return ProcessRuntime(
         command=[sys.executable, str(STAND_IN)],
@@ -76,9 +103,10 @@ def make_runtime(
         workers_dir=folder / "workers",
         sockets_dir=folder / "s",
         lifeline_fd=lifeline_fd,
-        drain=drain or Drainer(),
+        calls=calls or Calls(),
         clock=clock,
         log_max_bytes=log_max_bytes,
+        cameras_per_worker=cameras_per_worker,
     )
 
 

@@ -1,4 +1,4 @@
-"""Takes the place of ``python -m vision_worker``: listens, checks tokens, drains, no more."""
+"""Takes the place of ``python -m vision_worker``: takes and drops cameras, drains, no more."""
 
 import asyncio
 import os
@@ -15,6 +15,29 @@ from service_runtime.server import Binding, Server
 class Worker(worker_service_pb2_grpc.WorkerServiceServicer):
     def __init__(self) -> None:
         self.drained = asyncio.Event()
+        self.cameras: set[str] = set()
+
+    async def TakeCamera(
+        self, request: worker_service_pb2.TakeCameraRequest, _context: object
+    ) -> worker_service_pb2.TakeCameraResponse:
+        assert request.token
+        self.cameras.add(request.camera_id)
+        note(f"taken-{request.camera_id}", f"{os.getpid()}")
+        return worker_service_pb2.TakeCameraResponse(epoch=1)
+
+    async def DropCamera(
+        self, request: worker_service_pb2.DropCameraRequest, _context: object
+    ) -> worker_service_pb2.DropCameraResponse:
+        held = request.camera_id in self.cameras
+        self.cameras.discard(request.camera_id)
+        note(f"dropped-{request.camera_id}", request.reason)
+        return worker_service_pb2.DropCameraResponse(held=held)
+
+    async def GetWorkerStatus(
+        self, _request: worker_service_pb2.GetWorkerStatusRequest, _context: object
+    ) -> worker_service_pb2.GetWorkerStatusResponse:
+        works = [worker_service_pb2.CameraWork(camera_id=name) for name in self.cameras]
+        return worker_service_pb2.GetWorkerStatusResponse(cameras=works)
 
     async def Drain(
         self, request: worker_service_pb2.DrainRequest, _context: object

@@ -108,12 +108,7 @@ class Mesh:
     async def worker(self, camera_id: str, *, other_than: int = 0) -> int:
         """Wait for a worker that is ready, and return its process id."""
         ready = self.folder / "workers" / camera_id / "ready"
-
-        def there() -> bool:
-            return ready.exists() and int(ready.read_text()) != other_than
-
-        await until(there)
-        return int(ready.read_text())
+        return await noted(ready, other_than=other_than)
 
     def channel(self, role: str = "operator") -> Any:
         token = StaticToken(Secret(self.authority.token(role)))
@@ -153,12 +148,12 @@ class Mesh:
 
 
 @contextlib.asynccontextmanager
-async def running_mesh() -> AsyncIterator[Mesh]:
+async def running_mesh(**environment: str) -> AsyncIterator[Mesh]:
     with tempfile.TemporaryDirectory(prefix="cm-") as name:  # short: sockets lie in it
         mesh = Mesh(Path(name))
         await mesh.database.open()
         await mesh.server.start()
-        await mesh.start_manager()
+        await mesh.start_manager(**environment)
         try:
             yield mesh
         finally:
@@ -233,6 +228,53 @@ async def test_a_disabled_camera_is_drained_and_a_removed_one_leaves_nothing() -
         mesh.plane.remove(other)
         await until(lambda: not (mesh.folder / "workers" / other).exists())
         assert not living(other_pid)
+
+
+async def test_cameras_that_share_a_process_live_and_die_by_the_same_rules() -> None:
+    one, two = new_id(), new_id()
+    shared = {"DFIP_CAMERAS_PER_WORKER": "4"}
+    async with running_mesh(**shared) as mesh:
+        slot = mesh.folder / "workers" / "packed-0001"
+        mesh.plane.put(one)
+        mesh.plane.put(two)
+        pid = await noted(slot / f"taken-{one}")
+        assert await noted(slot / f"taken-{two}") == pid
+        assert "token-of" not in repr(psutil.Process(pid).environ())
+
+        mesh.manager.kill()
+        await mesh.end()
+        await mesh.start_manager(**shared)
+        await mesh.until_serving()
+        status = await mesh.until_running()
+        assert {worker.camera_id for worker in status.data.workers} == {one, two}
+        assert {worker.podName for worker in status.data.workers} == {
+            f"camera-worker-{one}", f"camera-worker-{two}",
+        }  # fmt: skip
+        assert [mesh.plane.cameras[name].epoch for name in (one, two)] == [1, 1]
+
+        mesh.plane.put(one, wanted=False)
+        await until(lambda: mesh.plane.cameras[one].row.worker_status == "stopped")
+        assert (slot / f"dropped-{one}").read_text() == "stopped"
+        assert living(pid)
+
+        os.kill(pid, signal.SIGKILL)
+        assert await noted(slot / f"taken-{two}", other_than=pid) != pid
+        assert mesh.plane.cameras[two].epoch == 2
+        status_code, said = await mesh.end()
+        assert status_code == 0
+        assert (slot / "drained").read_text() == "manager stopped"
+        assert mesh.plane.cameras[two].row.worker_status == "stopped"
+        assert "token-of" not in said
+
+
+async def noted(path: Path, *, other_than: int = 0) -> int:
+    """Wait for a process id in a worker's note, and return it."""
+
+    def held() -> int:
+        return int(path.read_text()) if path.exists() else other_than
+
+    await until(lambda: held() != other_than)
+    return held()
 
 
 async def test_who_may_ask_what() -> None:

@@ -19,7 +19,7 @@ from service_runtime.identifiers import new_id
 from tests.integration.camera_manager.processes import (
     CANARY,
     STAND_IN,
-    Drainer,
+    Calls,
     all_ended,
     living,
     make_runtime,
@@ -162,15 +162,15 @@ async def test_a_worker_that_listens_is_drained_by_its_socket_and_spared_the_sig
     tmp_path: Path,
 ) -> None:
     clock = VirtualClock()
-    drain = Drainer(taken=True)
-    runtime = make_runtime(tmp_path, clock, drain=drain)
+    calls = Calls(taken=True)
+    runtime = make_runtime(tmp_path, clock, calls=calls)
     async with opened(runtime):
         await runtime.start(spec(CAMERA))
         pid = await ready_pid(tmp_path, CAMERA)
         socket = tmp_path / "s" / socket_name(CAMERA)
         socket.touch()
         stopping = asyncio.create_task(runtime.stop(CAMERA, reason="test", grace_s=5))
-        await until(lambda: drain.targets == [f"unix:{socket}"])
+        await until(lambda: calls.targets == [f"unix:{socket}"])
         assert living(pid)  # it took the wish: nobody hurries it
         await clock.advance(6)
         await stopping

@@ -129,6 +129,7 @@ async def watch_clip(engine: FaceEngine, path: Path, gallery: Gallery) -> list[S
             inference=inference,
             identity=InProcessIndex(gallery, engine.pack.dimension),
             report=drafts.append,
+            count=lambda _: None,
             clock=VirtualClock(),
             thread_clock=RushingClock(),
             settings=PipelineSettings(frames_waiting=_EVERY_FRAME),

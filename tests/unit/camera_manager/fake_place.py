@@ -21,6 +21,7 @@ class FakePlace:
         self.stops: list[tuple[str, str, float]] = []
         self.erased: list[str] = []
         self.hung: set[str] = set()
+        self.targets: dict[str, str] = {}
         self.start_error: OSError | None = None
         self._on_change: Callable[[str], None] = lambda _camera_id: None
 
@@ -37,6 +38,9 @@ class FakePlace:
 
     def living(self) -> dict[str, ObservedWorker]:
         return {name: worker for name, worker in self.held.items() if worker.end is None}
+
+    def target(self, camera_id: str) -> str | None:
+        return self.targets.get(camera_id) if camera_id in self.living() else None
 
     def traces(self) -> frozenset[str]:
         return frozenset(self.held)

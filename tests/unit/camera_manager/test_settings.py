@@ -38,6 +38,12 @@ def test_a_sockets_path_that_is_just_short_enough_is_taken() -> None:
         replace(SETTINGS, sockets_dir=Path(f"{longest}s")).worker_sockets_dir()
 
 
+@pytest.mark.parametrize("count", [0, -1, 65])
+def test_a_count_of_cameras_that_no_worker_takes_is_refused(count: int) -> None:
+    with pytest.raises(SettingsError, match="DFIP_CAMERAS_PER_WORKER must be 1 to 64"):
+        load_settings(ManagerSettings, ENVIRON | {"DFIP_CAMERAS_PER_WORKER": str(count)})
+
+
 def test_a_worker_gets_what_it_needs_and_nothing_else() -> None:
     environ = ENVIRON | {
         "PATH": "/bin",

@@ -16,14 +16,20 @@ from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from face_engine.errors import PackError
 from face_engine.preparation import PreparedPack
 from service_runtime.clients import MeshChannel, open_channel
+from service_runtime.errors import Unavailable
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
 from vision_worker.decode.reader import FrameReader
 from vision_worker.engines import EngineKey, Engines
 from vision_worker.inference_thread import InferenceThread
+from vision_worker.looking.onlookers import Onlookers
+from vision_worker.looking.picture_thread import PictureThread
+from vision_worker.looking.scene import Form
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy
 from vision_worker.spool.spool import ReportSpool
+
+PLAIN = Form(longest_side=640, annotated=False)
 
 pytestmark = pytest.mark.usefixtures("builtin_pack")
 
@@ -64,6 +70,8 @@ class Watched:
         self.history: list[CameraState] = []
         self.engines = Engines()
         self.thread = InferenceThread()
+        self.pictures = PictureThread()
+        self.onlookers = Onlookers(thread=self.pictures, clock=self.clock)
         self.watch = CameraWatch(
             camera_id="camera",
             sources=Sources(SourcePolicy(media_root=media_root)),
@@ -73,6 +81,7 @@ class Watched:
             spool=ReportSpool(media_root, camera_id="camera", clock=self.clock),
             clock=self.clock,
             changed=self.changed,
+            onlookers=self.onlookers,
         )
 
     def changed(self) -> None:
@@ -102,6 +111,7 @@ async def watched(media_root: Path) -> AsyncIterator[Watched]:
             await camera.watch.wind_down()
             await running
             camera.thread.close()
+            camera.pictures.close()
             await camera.engines.close()
 
 
@@ -114,6 +124,8 @@ async def test_a_camera_that_delivers_is_running_and_healthy(tmp_path: Path) -> 
             "healthy", "none", 0,
         )  # fmt: skip
         assert state.accelerator_used == "cpu"
+        picture = await camera.onlookers.snapshot(PLAIN)
+        assert (picture.width, picture.height, picture.live) == (160, 96, True)
     assert camera.history[-1].worker_status == "stopping"
 
 
@@ -140,6 +152,9 @@ async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> 
         failed = await camera.until(lambda s: s.worker_status == "backoff")
         assert (failed.health_status, failed.failure_reason) == ("unhealthy", "not_found")
         assert failed.error_count == 1
+        with pytest.raises(Unavailable) as caught:
+            await camera.onlookers.snapshot(PLAIN)
+        assert caught.value.metadata == {"failure_reason": "not_found"}
         assert failed.next_retry_at is not None
         write_clip(tmp_path / "clip.mp4")
         assert camera.watch.state.worker_status == "backoff"

@@ -21,6 +21,10 @@ from tests.support.media import media_path
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.decision import Candidate
+from vision_worker.decode.frame import Frame
+from vision_worker.looking.onlookers import Onlookers
+from vision_worker.looking.picture_thread import PictureThread
+from vision_worker.looking.scene import ShownFace
 from vision_worker.occupancy.counting import OccupancyRules, OccupancySample
 from vision_worker.pipeline import CameraPipeline, IdentityUnavailable, PipelineSettings
 from vision_worker.sighting import SightingDraft
@@ -60,6 +64,23 @@ class Gallery:
         ]
 
 
+class Somebody(Onlookers):
+    """Looks all the time, or never."""
+
+    def __init__(self, *, looks: bool) -> None:
+        super().__init__(thread=PictureThread(), clock=VirtualClock())
+        self.looks = looks
+        self.shown: list[tuple[ShownFace, ...]] = []
+
+    @property
+    def here(self) -> bool:
+        return self.looks
+
+    def show(self, frame: Frame, faces: tuple[ShownFace, ...]) -> None:
+        assert frame.image.size
+        self.shown.append(faces)
+
+
 @dataclass(kw_only=True)
 class Camera:
     """A pipeline under test."""
@@ -96,6 +117,7 @@ async def camera(
     *,
     away: bool = False,
     questions: int = 512,
+    onlookers: Onlookers | None = None,
 ) -> AsyncIterator[Camera]:
     drafts: list[SightingDraft] = []
     samples: list[OccupancySample] = []
@@ -109,6 +131,7 @@ async def camera(
             count=samples.extend,
             clock=clock,
             thread_clock=RushingClock(),
+            onlookers=onlookers,
             settings=PipelineSettings(
                 frames_waiting=EVERY_FRAME,
                 questions=questions,
@@ -129,7 +152,8 @@ def clip(media: Path, name: str, query: str = "?loop=false") -> Source:
 async def test_an_enrolled_person_is_one_sighting_with_its_evidence(
     builtin_engine: FaceEngine, media: Path, astronaut: NDArray[np.float32]
 ) -> None:
-    async with camera(builtin_engine, {"astronaut": astronaut}) as cam:
+    somebody = Somebody(looks=True)
+    async with camera(builtin_engine, {"astronaut": astronaut}, onlookers=somebody) as cam:
         await cam.pipeline.watch(clip(media, "astronaut.mp4"))
     (last,) = cam.latest().values()
     assert (last.decision.decision, last.decision.person_id) == ("match", "astronaut")
@@ -153,6 +177,11 @@ async def test_an_enrolled_person_is_one_sighting_with_its_evidence(
     times = [sample.at for sample in cam.samples if not sample.zone]
     assert len(times) >= 5
     assert all(0.7 < (b - a).total_seconds() < 2.3 for a, b in pairwise(times))
+    assert len(somebody.shown) == cam.pipeline.stats.frames_sampled
+    faces = [face for shown in somebody.shown for face in shown]
+    assert {face.decision for face in faces} == {None, "match"}
+    assert {face.person_id for face in faces if face.decision} == {"astronaut"}
+    assert all(0 < face.quality <= 1 and sum(face.box[::2]) <= 1 for face in faces)
 
 
 async def test_a_stranger_is_unknown_never_the_nearest_person(
@@ -176,9 +205,11 @@ async def test_an_empty_gallery_knows_nobody(builtin_engine: FaceEngine, media: 
 async def test_a_scene_without_a_face_reports_nothing(
     builtin_engine: FaceEngine, media: Path
 ) -> None:
-    async with camera(builtin_engine, {}) as cam:
+    nobody_looks = Somebody(looks=False)
+    async with camera(builtin_engine, {}, onlookers=nobody_looks) as cam:
         await cam.pipeline.watch(clip(media, "nobody.mp4"))
     assert cam.drafts == []
+    assert nobody_looks.shown == []
     assert cam.pipeline.stats.embeddings == 0
 
 

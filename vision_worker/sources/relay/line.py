@@ -107,6 +107,7 @@ class Lines:
             raise SourceFailure(
                 "tls", "The file of DFIP_CAMERA_CA_FILE cannot be used; it must be PEM."
             ) from None
+        trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a camera's own certificate may do
         try:
             connected.settimeout(deadline.left_s())
             return trusted.wrap_socket(connected, server_hostname=name)

@@ -33,6 +33,21 @@ def test_the_manager_stops_first_and_the_control_plane_last(tmp_path: Path) -> N
     assert names == ["control_plane", "identity_index", "envoy", "camera_manager"]
 
 
+def test_the_manager_and_the_control_plane_hear_what_cameras_may_be(tmp_path: Path) -> None:
+    told = {"DFIP_CAMERA_NETWORKS": "10.0.0.0/8", "DFIP_ALLOW_DEVICES": "1"}
+    wish = replace(site(tmp_path), camera_variables=told)
+    children = {
+        child.name: child for child in mesh_children(wish, {"DFIP_CAMERA_NETWORKS": "0.0.0.0/0"})
+    }
+    for room in ("control_plane", "camera_manager"):
+        assert told.items() <= children[room].environment.items()
+
+
+def test_a_file_of_certificates_in_the_environment_is_found_from_every_folder() -> None:
+    environment = inherited_environment({"DFIP_CAMERA_CA_FILE": "ca.pem"})
+    assert environment["DFIP_CAMERA_CA_FILE"] == str(Path.cwd() / "ca.pem")
+
+
 def test_every_service_is_a_module_of_this_python(tmp_path: Path) -> None:
     children = {child.name: child for child in mesh_children(site(tmp_path), {})}
     for room in ("control_plane", "identity_index", "camera_manager"):
@@ -40,6 +55,20 @@ def test_every_service_is_a_module_of_this_python(tmp_path: Path) -> None:
         assert children[room].environment["DFIP_LISTEN"] == f"unix:{tmp_path}/run/{room}.sock"
         assert children[room].environment["DFIP_TOKEN_FILE"].startswith(f"{tmp_path}/run/tokens/")
     assert children["envoy"].command[1:4] == ("-m", "cli.supervisor.tether", str(os.getpid()))
+
+
+def test_the_manager_is_told_how_many_cameras_share_a_process(tmp_path: Path) -> None:
+    told = [
+        {child.name: child for child in mesh_children(wished, environ)}[
+            "camera_manager"
+        ].environment.get("DFIP_CAMERAS_PER_WORKER")
+        for wished, environ in (
+            (site(tmp_path), {}),
+            (site(tmp_path), {"DFIP_CAMERAS_PER_WORKER": "4"}),
+            (replace(site(tmp_path), cameras_per_worker=8), {"DFIP_CAMERAS_PER_WORKER": "4"}),
+        )
+    ]
+    assert told == [None, "4", "8"]
 
 
 def test_what_is_for_the_client_commands_goes_nowhere(tmp_path: Path) -> None:

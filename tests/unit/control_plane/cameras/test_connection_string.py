@@ -6,10 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from control_plane.cameras.connection_string import check_connection_string
+from control_plane.cameras.connection_string import ConnectionRules, check_connection_string
 from service_runtime.errors import InvalidArgument
 
-MEDIA = Path("/srv/media")
+RULES = ConnectionRules(media_root=Path("/srv/media"))
+WITH_DEVICES = ConnectionRules(media_root=Path("/srv/media"), devices=True)
 
 GOOD = [
     ("rtsp://10.0.0.5/stream", "rtsp"),
@@ -19,6 +20,8 @@ GOOD = [
     ("https://[2001:db8::1]:8443/x.m3u8", "https"),
     ("rtsp://user@host", "rtsp"),
     ("rtsp://user:a!$&'()*+,;=:b@host/x", "rtsp"),
+    ("rtsp://host/x?y#transport=udp", "rtsp"),
+    ("rtsps://host/x#transport=tcp", "rtsps"),
     ("file:///srv/media/clip.mp4", "file"),
     ("file:///srv/media/a/b%20c.mp4?loop=false", "file"),
 ]
@@ -26,7 +29,7 @@ GOOD = [
 
 @pytest.mark.parametrize(("text", "scheme"), GOOD)
 def test_takes(text: str, scheme: str) -> None:
-    assert check_connection_string(text, media_root=MEDIA) == scheme
+    assert check_connection_string(text, RULES) == scheme
 
 
 BAD = {
@@ -62,6 +65,9 @@ BAD = {
     "no address in brackets": "rtsp://[12345]/stream",
     "address with a zone": "rtsp://[fe80::1%25eth0]/stream",
     "empty part of a host": "rtsp://a..b/stream",
+    "another fragment": "rtsp://host/x#t=1",
+    "a transport of http": "http://host/x#transport=udp",
+    "pictures of rtsps in the clear": "rtsps://host/x#transport=udp",
     "file above the root": "file:///srv/other/clip.mp4",
     "file through dots": "file:///srv/media/../../etc/passwd",
     "file through escaped dots": "file:///srv/media/%2e%2e/%2e%2e/etc/passwd",
@@ -81,7 +87,7 @@ BAD = {
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD.keys())
 def test_refuses(text: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        check_connection_string(text, media_root=MEDIA)
+        check_connection_string(text, RULES)
     assert refused.value.reason == "CONNECTION_STRING_INVALID"
     assert refused.value.violations[0].field == "connection_string"
 
@@ -98,9 +104,32 @@ def test_refuses(text: str) -> None:
 )
 def test_an_error_repeats_nothing(text: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        check_connection_string(text, media_root=MEDIA)
+        check_connection_string(text, RULES)
     told = repr((refused.value.sentence, refused.value.violations, refused.value.metadata))
     assert "canary" not in told
+
+
+@pytest.mark.parametrize("text", ["v4l2:///dev/video0", "V4L2:///dev/video127"])
+def test_a_device_where_they_are_allowed(text: str) -> None:
+    assert check_connection_string(text, WITH_DEVICES) == "v4l2"
+    with pytest.raises(InvalidArgument, match="--allow-devices"):
+        check_connection_string(text, RULES)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/dev/sda",
+        "/dev/video",
+        "/dev/video0/../sda",
+        "/dev/video0?x",
+        "/etc/passwd",
+        "/dev/video\u0663",
+    ],
+)
+def test_no_other_device(path: str) -> None:
+    with pytest.raises(InvalidArgument):
+        check_connection_string(f"v4l2://{path}", WITH_DEVICES)
 
 
 @given(st.text(max_size=80))
@@ -108,7 +137,7 @@ def test_an_error_repeats_nothing(text: str) -> None:
 @example("file:///srv/media//../../x")
 def test_a_file_never_leaves_the_root(tail: str) -> None:
     try:
-        check_connection_string(f"file:///srv/media/{tail}", media_root=MEDIA)
+        check_connection_string(f"file:///srv/media/{tail}", RULES)
     except InvalidArgument:
         return
     assert ".." not in Path(tail).parts
@@ -118,7 +147,7 @@ def test_a_file_never_leaves_the_root(tail: str) -> None:
 @given(st.text(alphabet=st.characters(max_codepoint=127), max_size=60))
 def test_whatever_is_taken_has_one_reading(text: str) -> None:
     try:
-        check_connection_string(f"rtsp://{text}", media_root=MEDIA)
+        check_connection_string(f"rtsp://{text}", RULES)
     except InvalidArgument:
         return
     authority = text.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0].split("#", maxsplit=1)[0]

@@ -22,18 +22,23 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dfip/control_plane/v1/audit.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x02\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x10\n\x08token_id\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x32\n\x06object\x18\x07 \x01(\x0b\x32\".dfip.control_plane.v1.AuditObject\x12\x32\n\x06within\x18\x08 \x01(\x0b\x32\".dfip.control_plane.v1.AuditObject\x12\x0e\n\x06\x66ields\x18\t \x03(\t\x12\x0f\n\x07outcome\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\r\n\x05\x63ount\x18\x0c \x01(\r\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x0e \x01(\t\"\'\n\x0b\x41uditObject\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dfip/control_plane/v1/audit.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x02\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x10\n\x08token_id\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x32\n\x06object\x18\x07 \x01(\x0b\x32\".dfip.control_plane.v1.AuditObject\x12\x32\n\x06within\x18\x08 \x01(\x0b\x32\".dfip.control_plane.v1.AuditObject\x12\x0e\n\x06\x66ields\x18\t \x03(\t\x12\x0f\n\x07outcome\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\r\n\x05\x63ount\x18\x0c \x01(\r\x12\x12\n\nrequest_id\x18\r \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x0e \x01(\t\"9\n\x0b\x41uditObject\x12\x15\n\x04kind\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x13\n\x02id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dfip.control_plane.v1.audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDITENTRY']._serialized_start=94
-  _globals['_AUDITENTRY']._serialized_end=433
-  _globals['_AUDITOBJECT']._serialized_start=435
-  _globals['_AUDITOBJECT']._serialized_end=474
+  _globals['_AUDITOBJECT'].fields_by_name['kind']._loaded_options = None
+  _globals['_AUDITOBJECT'].fields_by_name['kind']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_AUDITOBJECT'].fields_by_name['id']._loaded_options = None
+  _globals['_AUDITOBJECT'].fields_by_name['id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_AUDITENTRY']._serialized_start=123
+  _globals['_AUDITENTRY']._serialized_end=462
+  _globals['_AUDITOBJECT']._serialized_start=464
+  _globals['_AUDITOBJECT']._serialized_end=521
 # @@protoc_insertion_point(module_scope)

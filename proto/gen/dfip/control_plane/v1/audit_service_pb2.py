@@ -29,13 +29,29 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/audit_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!dfip/control_plane/v1/audit.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\x02\n\x17ListAuditEntriesRequest\x12\x17\n\x05\x61\x63tor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x17\n\x06\x61\x63tion\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1c\n\x0bobject_kind\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\tobject_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\'\n\x07outcome\x18\x05 \x01(\tB\x16\xbaH\x13r\x11R\x00R\x04\x64oneR\x07refused\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\tpage_size\x18\x08 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"\x86\x01\n\x18ListAuditEntriesResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12/\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32!.dfip.control_plane.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t2\xa0\x01\n\x0c\x41uditService\x12\x8f\x01\n\x10ListAuditEntries\x12..dfip.control_plane.v1.ListAuditEntriesRequest\x1a/.dfip.control_plane.v1.ListAuditEntriesResponse\"\x1a\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x03\x18\x03\x82\xd3\xe4\x93\x02\x08\x12\x06/auditb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)dfip/control_plane/v1/audit_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!dfip/control_plane/v1/audit.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x02\n\x11RecordLookRequest\x12\x19\n\x06\x61\x63tion\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x17\n\x05\x61\x63tor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12,\n\x04role\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19R\x06viewerR\x08operatorR\x05\x61\x64min\x12\x1a\n\x08token_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12=\n\x07objects\x18\x05 \x03(\x0b\x32\".dfip.control_plane.v1.AuditObjectB\x08\xbaH\x05\x92\x01\x02\x10\x04\x12\x1e\n\x06\x66ields\x18\x06 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10 \"\x04r\x02\x18@\x12\x1b\n\nrequest_id\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\x0e\x63lient_address\x18\x08 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\x14\n\x12RecordLookResponse\"\xbf\x02\n\x17ListAuditEntriesRequest\x12\x17\n\x05\x61\x63tor\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x17\n\x06\x61\x63tion\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1c\n\x0bobject_kind\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1a\n\tobject_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\'\n\x07outcome\x18\x05 \x01(\tB\x16\xbaH\x13r\x11R\x00R\x04\x64oneR\x07refused\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\tpage_size\x18\x08 \x01(\rB\x08\xbaH\x05*\x03\x18\xe8\x07\x12\x1c\n\npage_token\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"\x86\x01\n\x18ListAuditEntriesResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12/\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32!.dfip.control_plane.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t2\x90\x02\n\x0c\x41uditService\x12\x8f\x01\n\x10ListAuditEntries\x12..dfip.control_plane.v1.ListAuditEntriesRequest\x1a/.dfip.control_plane.v1.ListAuditEntriesResponse\"\x1a\x90\x02\x01\xaa\xbb\x18\x05\n\x01\x03\x18\x03\x82\xd3\xe4\x93\x02\x08\x12\x06/audit\x12n\n\nRecordLook\x12(.dfip.control_plane.v1.RecordLookRequest\x1a).dfip.control_plane.v1.RecordLookResponse\"\x0b\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dfip.control_plane.v1.audit_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['action']._loaded_options = None
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['action']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['actor']._loaded_options = None
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['role']._serialized_options = b'\272H\033r\031R\006viewerR\010operatorR\005admin'
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['token_id']._loaded_options = None
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['token_id']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['objects']._loaded_options = None
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['objects']._serialized_options = b'\272H\005\222\001\002\020\004'
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['fields']._loaded_options = None
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['fields']._serialized_options = b'\272H\013\222\001\010\020 \"\004r\002\030@'
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['client_address']._loaded_options = None
+  _globals['_RECORDLOOKREQUEST'].fields_by_name['client_address']._serialized_options = b'\272H\004r\002\030@'
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['actor']._loaded_options = None
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['action']._loaded_options = None
@@ -52,10 +68,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAUDITENTRIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\020'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._serialized_options = b'\220\002\001\252\273\030\005\n\001\003\030\003\202\323\344\223\002\010\022\006/audit'
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=226
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=545
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=548
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=682
-  _globals['_AUDITSERVICE']._serialized_start=685
-  _globals['_AUDITSERVICE']._serialized_end=845
+  _globals['_AUDITSERVICE'].methods_by_name['RecordLook']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['RecordLook']._serialized_options = b'\252\273\030\007\n\001\005\020\001\030\001'
+  _globals['_RECORDLOOKREQUEST']._serialized_start=226
+  _globals['_RECORDLOOKREQUEST']._serialized_end=528
+  _globals['_RECORDLOOKRESPONSE']._serialized_start=530
+  _globals['_RECORDLOOKRESPONSE']._serialized_end=550
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=553
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=872
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=875
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1009
+  _globals['_AUDITSERVICE']._serialized_start=1012
+  _globals['_AUDITSERVICE']._serialized_end=1284
 # @@protoc_insertion_point(module_scope)

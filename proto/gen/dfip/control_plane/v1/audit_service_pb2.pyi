@@ -13,6 +13,30 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class RecordLookRequest(_message.Message):
+    __slots__ = ("action", "actor", "role", "token_id", "objects", "fields", "request_id", "client_address")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    action: str
+    actor: str
+    role: str
+    token_id: str
+    objects: _containers.RepeatedCompositeFieldContainer[_audit_pb2.AuditObject]
+    fields: _containers.RepeatedScalarFieldContainer[str]
+    request_id: str
+    client_address: str
+    def __init__(self, action: _Optional[str] = ..., actor: _Optional[str] = ..., role: _Optional[str] = ..., token_id: _Optional[str] = ..., objects: _Optional[_Iterable[_Union[_audit_pb2.AuditObject, _Mapping]]] = ..., fields: _Optional[_Iterable[str]] = ..., request_id: _Optional[str] = ..., client_address: _Optional[str] = ...) -> None: ...
+
+class RecordLookResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class ListAuditEntriesRequest(_message.Message):
     __slots__ = ("actor", "action", "object_kind", "object_id", "outcome", "since", "until", "page_size", "page_token")
     ACTOR_FIELD_NUMBER: _ClassVar[int]

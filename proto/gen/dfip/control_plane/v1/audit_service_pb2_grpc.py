@@ -40,6 +40,11 @@ class AuditServiceStub:
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.SerializeToString,
                 response_deserializer=dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.FromString,
                 _registered_method=True)
+        self.RecordLook = channel.unary_unary(
+                '/dfip.control_plane.v1.AuditService/RecordLook',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.RecordLookRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.RecordLookResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -53,6 +58,14 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordLook(self, request, context):
+        """Writes down a look at faces that another service of the site lets somebody have. Nothing is
+        shown there before this is answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ListAuditEntries,
                     request_deserializer=dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.FromString,
                     response_serializer=dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
+            'RecordLook': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordLook,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.RecordLookRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.RecordLookResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class AuditService:
             '/dfip.control_plane.v1.AuditService/ListAuditEntries',
             dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.ListAuditEntriesRequest.SerializeToString,
             dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordLook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.AuditService/RecordLook',
+            dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.RecordLookRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_audit__service__pb2.RecordLookResponse.FromString,
             options,
             channel_credentials,
             insecure,

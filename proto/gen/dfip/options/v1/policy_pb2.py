@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64\x66ip/options/v1/policy.proto\x12\x0f\x64\x66ip.options.v1\x1a google/protobuf/descriptor.proto\"\xb1\x01\n\x0cMethodPolicy\x12$\n\x05roles\x18\x01 \x03(\x0e\x32\x15.dfip.options.v1.Role\x12\x11\n\tgrpc_only\x18\x02 \x01(\x08\x12%\n\x05\x61udit\x18\x03 \x01(\x0e\x32\x16.dfip.options.v1.Audit\x12\x15\n\rcamera_scoped\x18\x04 \x01(\x08\x12*\n\x06ticket\x18\x05 \x01(\x0b\x32\x1a.dfip.options.v1.TicketUse\",\n\tTicketUse\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t*\x9b\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x16\n\x12ROLE_CONTROL_PLANE\x10\x04\x12\x10\n\x0cROLE_MANAGER\x10\x05\x12\x0f\n\x0bROLE_WORKER\x10\x06\x12\x0e\n\nROLE_INDEX\x10\x07*P\n\x05\x41udit\x12\x15\n\x11\x41UDIT_UNSPECIFIED\x10\x00\x12\x0e\n\nAUDIT_NONE\x10\x01\x12\x10\n\x0c\x41UDIT_CHANGE\x10\x02\x12\x0e\n\nAUDIT_LOOK\x10\x03:O\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x1d.dfip.options.v1.MethodPolicyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64\x66ip/options/v1/policy.proto\x12\x0f\x64\x66ip.options.v1\x1a google/protobuf/descriptor.proto\"\xc1\x01\n\x0cMethodPolicy\x12$\n\x05roles\x18\x01 \x03(\x0e\x32\x15.dfip.options.v1.Role\x12\x11\n\tgrpc_only\x18\x02 \x01(\x08\x12%\n\x05\x61udit\x18\x03 \x01(\x0e\x32\x16.dfip.options.v1.Audit\x12\x15\n\rcamera_scoped\x18\x04 \x01(\x08\x12*\n\x06ticket\x18\x05 \x01(\x0b\x32\x1a.dfip.options.v1.TicketUse\x12\x0e\n\x06idle_s\x18\x06 \x01(\r\",\n\tTicketUse\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t*\x9b\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_VIEWER\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0e\n\nROLE_ADMIN\x10\x03\x12\x16\n\x12ROLE_CONTROL_PLANE\x10\x04\x12\x10\n\x0cROLE_MANAGER\x10\x05\x12\x0f\n\x0bROLE_WORKER\x10\x06\x12\x0e\n\nROLE_INDEX\x10\x07*P\n\x05\x41udit\x12\x15\n\x11\x41UDIT_UNSPECIFIED\x10\x00\x12\x0e\n\nAUDIT_NONE\x10\x01\x12\x10\n\x0c\x41UDIT_CHANGE\x10\x02\x12\x0e\n\nAUDIT_LOOK\x10\x03:O\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x1d.dfip.options.v1.MethodPolicyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dfip.options.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=310
-  _globals['_ROLE']._serialized_end=465
-  _globals['_AUDIT']._serialized_start=467
-  _globals['_AUDIT']._serialized_end=547
+  _globals['_ROLE']._serialized_start=326
+  _globals['_ROLE']._serialized_end=481
+  _globals['_AUDIT']._serialized_start=483
+  _globals['_AUDIT']._serialized_end=563
   _globals['_METHODPOLICY']._serialized_start=84
-  _globals['_METHODPOLICY']._serialized_end=261
-  _globals['_TICKETUSE']._serialized_start=263
-  _globals['_TICKETUSE']._serialized_end=307
+  _globals['_METHODPOLICY']._serialized_end=277
+  _globals['_TICKETUSE']._serialized_start=279
+  _globals['_TICKETUSE']._serialized_end=323
 # @@protoc_insertion_point(module_scope)

@@ -41,18 +41,20 @@ POLICY_FIELD_NUMBER: _ClassVar[int]
 policy: _descriptor.FieldDescriptor
 
 class MethodPolicy(_message.Message):
-    __slots__ = ("roles", "grpc_only", "audit", "camera_scoped", "ticket")
+    __slots__ = ("roles", "grpc_only", "audit", "camera_scoped", "ticket", "idle_s")
     ROLES_FIELD_NUMBER: _ClassVar[int]
     GRPC_ONLY_FIELD_NUMBER: _ClassVar[int]
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     CAMERA_SCOPED_FIELD_NUMBER: _ClassVar[int]
     TICKET_FIELD_NUMBER: _ClassVar[int]
+    IDLE_S_FIELD_NUMBER: _ClassVar[int]
     roles: _containers.RepeatedScalarFieldContainer[Role]
     grpc_only: bool
     audit: Audit
     camera_scoped: bool
     ticket: TicketUse
-    def __init__(self, roles: _Optional[_Iterable[_Union[Role, str]]] = ..., grpc_only: _Optional[bool] = ..., audit: _Optional[_Union[Audit, str]] = ..., camera_scoped: _Optional[bool] = ..., ticket: _Optional[_Union[TicketUse, _Mapping]] = ...) -> None: ...
+    idle_s: int
+    def __init__(self, roles: _Optional[_Iterable[_Union[Role, str]]] = ..., grpc_only: _Optional[bool] = ..., audit: _Optional[_Union[Audit, str]] = ..., camera_scoped: _Optional[bool] = ..., ticket: _Optional[_Union[TicketUse, _Mapping]] = ..., idle_s: _Optional[int] = ...) -> None: ...
 
 class TicketUse(_message.Message):
     __slots__ = ("purpose", "object")

@@ -27,7 +27,7 @@ from dfip.options.v1 import policy_pb2 as dfip_dot_options_dot_v1_dot_policy__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*dfip/vision_worker/v1/worker_service.proto\x12\x15\x64\x66ip.vision_worker.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"4\n\x16GetWorkerStatusRequest\x12\x1a\n\tcamera_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xf9\x04\n\x17GetWorkerStatusResponse\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x15\n\rworker_status\x18\x03 \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03\x66ps\x18\x06 \x01(\x01\x12\x16\n\x0e\x66rames_decoded\x18\x07 \x01(\x04\x12\x16\n\x0e\x66rames_sampled\x18\x08 \x01(\x04\x12\x16\n\x0e\x66rames_dropped\x18\t \x01(\x04\x12\x16\n\x0e\x66\x61\x63\x65s_detected\x18\n \x01(\x04\x12\x12\n\nembeddings\x18\x0b \x01(\x04\x12\x1e\n\x16sightings_acknowledged\x18\x0c \x01(\x04\x12\x19\n\x11sightings_pending\x18\r \x01(\r\x12\x19\n\x11sightings_dropped\x18\x0e \x01(\x04\x12\x32\n\x06stages\x18\x0f \x03(\x0b\x32\".dfip.vision_worker.v1.StageTiming\x12\x19\n\x11\x61\x63\x63\x65lerator_asked\x18\x10 \x01(\t\x12\x18\n\x10\x61\x63\x63\x65lerator_used\x18\x11 \x01(\t\x12\x32\n\x07\x63\x61meras\x18\x12 \x03(\x0b\x32!.dfip.vision_worker.v1.CameraWork\x12\x10\n\x08\x63\x61pacity\x18\x13 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x14 \x01(\x04\x12\x0f\n\x07\x65ngines\x18\x15 \x01(\r\x12\x30\n\x05spool\x18\x19 \x01(\x0b\x32!.dfip.vision_worker.v1.SpoolState\"\xa6\x04\n\nCameraWork\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x15\n\rworker_status\x18\x03 \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65nding\x18\x06 \x01(\t\x12\x0b\n\x03\x66ps\x18\x07 \x01(\x01\x12\x16\n\x0e\x66rames_decoded\x18\x08 \x01(\x04\x12\x16\n\x0e\x66rames_sampled\x18\t \x01(\x04\x12\x16\n\x0e\x66rames_dropped\x18\n \x01(\x04\x12\x16\n\x0e\x66\x61\x63\x65s_detected\x18\x0b \x01(\x04\x12\x12\n\nembeddings\x18\x0c \x01(\x04\x12\x1e\n\x16sightings_acknowledged\x18\r \x01(\x04\x12\x19\n\x11sightings_pending\x18\x0e \x01(\r\x12\x19\n\x11sightings_dropped\x18\x0f \x01(\x04\x12\x32\n\x06stages\x18\x10 \x03(\x0b\x32\".dfip.vision_worker.v1.StageTiming\x12\x19\n\x11\x61\x63\x63\x65lerator_asked\x18\x11 \x01(\t\x12\x18\n\x10\x61\x63\x63\x65lerator_used\x18\x12 \x01(\t\x12\x15\n\rmodels_loaded\x18\x13 \x01(\x08\x12\x30\n\x05spool\x18\x14 \x01(\x0b\x32!.dfip.vision_worker.v1.SpoolState\"\xd4\x01\n\nSpoolState\x12\x19\n\x11telemetry_pending\x18\x01 \x01(\x04\x12\x1e\n\x16telemetry_acknowledged\x18\x02 \x01(\x04\x12\x19\n\x11telemetry_dropped\x18\x03 \x01(\x04\x12\x1a\n\x12telemetry_rejected\x18\x04 \x01(\x04\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x0f\n\x07trouble\x18\x06 \x01(\t\x12\x10\n\x08refusals\x18\x07 \x01(\x04\x12\x11\n\tset_aside\x18\x08 \x01(\x04\x12\x0f\n\x07\x64\x61maged\x18\t \x01(\x04\"<\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"O\n\x11TakeCameraRequest\x12\x1c\n\tcamera_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\x05token\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80@\"#\n\x12TakeCameraResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\r\"K\n\x11\x44ropCameraRequest\x12\x1c\n\tcamera_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\"\n\x12\x44ropCameraResponse\x12\x0c\n\x04held\x18\x01 \x01(\x08\"(\n\x0c\x44rainRequest\x12\x18\n\x06reason\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\x0f\n\rDrainResponse2\xdc\x03\n\rWorkerService\x12\x80\x01\n\x0fGetWorkerStatus\x12-.dfip.vision_worker.v1.GetWorkerStatusRequest\x1a..dfip.vision_worker.v1.GetWorkerStatusResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12q\n\nTakeCamera\x12(.dfip.vision_worker.v1.TakeCameraRequest\x1a).dfip.vision_worker.v1.TakeCameraResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12q\n\nDropCamera\x12(.dfip.vision_worker.v1.DropCameraRequest\x1a).dfip.vision_worker.v1.DropCameraResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12\x62\n\x05\x44rain\x12#.dfip.vision_worker.v1.DrainRequest\x1a$.dfip.vision_worker.v1.DrainResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*dfip/vision_worker/v1/worker_service.proto\x12\x15\x64\x66ip.vision_worker.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"4\n\x16GetWorkerStatusRequest\x12\x1a\n\tcamera_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\"\xf9\x04\n\x17GetWorkerStatusResponse\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x15\n\rworker_status\x18\x03 \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03\x66ps\x18\x06 \x01(\x01\x12\x16\n\x0e\x66rames_decoded\x18\x07 \x01(\x04\x12\x16\n\x0e\x66rames_sampled\x18\x08 \x01(\x04\x12\x16\n\x0e\x66rames_dropped\x18\t \x01(\x04\x12\x16\n\x0e\x66\x61\x63\x65s_detected\x18\n \x01(\x04\x12\x12\n\nembeddings\x18\x0b \x01(\x04\x12\x1e\n\x16sightings_acknowledged\x18\x0c \x01(\x04\x12\x19\n\x11sightings_pending\x18\r \x01(\r\x12\x19\n\x11sightings_dropped\x18\x0e \x01(\x04\x12\x32\n\x06stages\x18\x0f \x03(\x0b\x32\".dfip.vision_worker.v1.StageTiming\x12\x19\n\x11\x61\x63\x63\x65lerator_asked\x18\x10 \x01(\t\x12\x18\n\x10\x61\x63\x63\x65lerator_used\x18\x11 \x01(\t\x12\x32\n\x07\x63\x61meras\x18\x12 \x03(\x0b\x32!.dfip.vision_worker.v1.CameraWork\x12\x10\n\x08\x63\x61pacity\x18\x13 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x14 \x01(\x04\x12\x0f\n\x07\x65ngines\x18\x15 \x01(\r\x12\x30\n\x05spool\x18\x19 \x01(\x0b\x32!.dfip.vision_worker.v1.SpoolState\"\xcf\x04\n\nCameraWork\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x15\n\rworker_status\x18\x03 \x01(\t\x12\x16\n\x0e\x66\x61ilure_reason\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65nding\x18\x06 \x01(\t\x12\x0b\n\x03\x66ps\x18\x07 \x01(\x01\x12\x16\n\x0e\x66rames_decoded\x18\x08 \x01(\x04\x12\x16\n\x0e\x66rames_sampled\x18\t \x01(\x04\x12\x16\n\x0e\x66rames_dropped\x18\n \x01(\x04\x12\x16\n\x0e\x66\x61\x63\x65s_detected\x18\x0b \x01(\x04\x12\x12\n\nembeddings\x18\x0c \x01(\x04\x12\x1e\n\x16sightings_acknowledged\x18\r \x01(\x04\x12\x19\n\x11sightings_pending\x18\x0e \x01(\r\x12\x19\n\x11sightings_dropped\x18\x0f \x01(\x04\x12\x32\n\x06stages\x18\x10 \x03(\x0b\x32\".dfip.vision_worker.v1.StageTiming\x12\x19\n\x11\x61\x63\x63\x65lerator_asked\x18\x11 \x01(\t\x12\x18\n\x10\x61\x63\x63\x65lerator_used\x18\x12 \x01(\t\x12\x15\n\rmodels_loaded\x18\x13 \x01(\x08\x12\x0f\n\x07\x64\x65\x63oder\x18\x1e \x01(\t\x12\x16\n\x0e\x64\x65\x63oder_reason\x18\x1f \x01(\t\x12\x30\n\x05spool\x18\x14 \x01(\x0b\x32!.dfip.vision_worker.v1.SpoolState\"\xd4\x01\n\nSpoolState\x12\x19\n\x11telemetry_pending\x18\x01 \x01(\x04\x12\x1e\n\x16telemetry_acknowledged\x18\x02 \x01(\x04\x12\x19\n\x11telemetry_dropped\x18\x03 \x01(\x04\x12\x1a\n\x12telemetry_rejected\x18\x04 \x01(\x04\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x0f\n\x07trouble\x18\x06 \x01(\t\x12\x10\n\x08refusals\x18\x07 \x01(\x04\x12\x11\n\tset_aside\x18\x08 \x01(\x04\x12\x0f\n\x07\x64\x61maged\x18\t \x01(\x04\"<\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\"O\n\x11TakeCameraRequest\x12\x1c\n\tcamera_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\x05token\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80@\"#\n\x12TakeCameraResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\r\"K\n\x11\x44ropCameraRequest\x12\x1c\n\tcamera_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\"\n\x12\x44ropCameraResponse\x12\x0c\n\x04held\x18\x01 \x01(\x08\"v\n\x12GetSnapshotRequest\x12\x1a\n\tcamera_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1e\n\x0clongest_side\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x1e\x12\x16\n\tannotated\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x0c\n\n_annotated\"F\n\x13GetSnapshotResponse\x12/\n\x07picture\x18\x01 \x01(\x0b\x32\x1e.dfip.vision_worker.v1.Picture\"\x9e\x01\n\x12WatchFramesRequest\x12\x1a\n\tcamera_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12&\n\x03\x66ps\x18\x02 \x01(\x01\x42\x19\xbaH\x16\x12\x14\x19\x00\x00\x00\x00\x00\x00N@)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12\x1e\n\x0clongest_side\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\x80\x0f\x12\x16\n\tannotated\x18\x04 \x01(\x08H\x00\x88\x01\x01\x42\x0c\n\n_annotated\"F\n\x13WatchFramesResponse\x12/\n\x07picture\x18\x01 \x01(\x0b\x32\x1e.dfip.vision_worker.v1.Picture\"g\n\x07Picture\x12\x0c\n\x04jpeg\x18\x01 \x01(\x0c\x12/\n\x0b\x63\x61ptured_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\"(\n\x0c\x44rainRequest\x12\x18\n\x06reason\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"\x0f\n\rDrainResponse2\xc7\x05\n\rWorkerService\x12\x80\x01\n\x0fGetWorkerStatus\x12-.dfip.vision_worker.v1.GetWorkerStatusRequest\x1a..dfip.vision_worker.v1.GetWorkerStatusResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12q\n\nTakeCamera\x12(.dfip.vision_worker.v1.TakeCameraRequest\x1a).dfip.vision_worker.v1.TakeCameraResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12q\n\nDropCamera\x12(.dfip.vision_worker.v1.DropCameraRequest\x1a).dfip.vision_worker.v1.DropCameraResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12q\n\x0bGetSnapshot\x12).dfip.vision_worker.v1.GetSnapshotRequest\x1a*.dfip.vision_worker.v1.GetSnapshotResponse\"\x0b\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x12v\n\x0bWatchFrames\x12).dfip.vision_worker.v1.WatchFramesRequest\x1a*.dfip.vision_worker.v1.WatchFramesResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x30\x01\x12\x62\n\x05\x44rain\x12#.dfip.vision_worker.v1.DrainRequest\x1a$.dfip.vision_worker.v1.DrainResponse\"\x0e\x90\x02\x02\xaa\xbb\x18\x07\n\x01\x05\x10\x01\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DROPCAMERAREQUEST'].fields_by_name['camera_id']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_DROPCAMERAREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_DROPCAMERAREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_GETSNAPSHOTREQUEST'].fields_by_name['camera_id']._loaded_options = None
+  _globals['_GETSNAPSHOTREQUEST'].fields_by_name['camera_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_GETSNAPSHOTREQUEST'].fields_by_name['longest_side']._loaded_options = None
+  _globals['_GETSNAPSHOTREQUEST'].fields_by_name['longest_side']._serialized_options = b'\272H\005*\003\030\200\036'
+  _globals['_WATCHFRAMESREQUEST'].fields_by_name['camera_id']._loaded_options = None
+  _globals['_WATCHFRAMESREQUEST'].fields_by_name['camera_id']._serialized_options = b'\272H\004r\002\030@'
+  _globals['_WATCHFRAMESREQUEST'].fields_by_name['fps']._loaded_options = None
+  _globals['_WATCHFRAMESREQUEST'].fields_by_name['fps']._serialized_options = b'\272H\026\022\024\031\000\000\000\000\000\000N@)\000\000\000\000\000\000\000\000@\001'
+  _globals['_WATCHFRAMESREQUEST'].fields_by_name['longest_side']._loaded_options = None
+  _globals['_WATCHFRAMESREQUEST'].fields_by_name['longest_side']._serialized_options = b'\272H\005*\003\030\200\017'
   _globals['_DRAINREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_DRAINREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_WORKERSERVICE'].methods_by_name['GetWorkerStatus']._loaded_options = None
@@ -52,6 +62,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKERSERVICE'].methods_by_name['TakeCamera']._serialized_options = b'\220\002\002\252\273\030\007\n\001\005\020\001\030\001'
   _globals['_WORKERSERVICE'].methods_by_name['DropCamera']._loaded_options = None
   _globals['_WORKERSERVICE'].methods_by_name['DropCamera']._serialized_options = b'\220\002\002\252\273\030\007\n\001\005\020\001\030\001'
+  _globals['_WORKERSERVICE'].methods_by_name['GetSnapshot']._loaded_options = None
+  _globals['_WORKERSERVICE'].methods_by_name['GetSnapshot']._serialized_options = b'\252\273\030\007\n\001\005\020\001\030\001'
+  _globals['_WORKERSERVICE'].methods_by_name['WatchFrames']._loaded_options = None
+  _globals['_WORKERSERVICE'].methods_by_name['WatchFrames']._serialized_options = b'\220\002\001\252\273\030\007\n\001\005\020\001\030\001'
   _globals['_WORKERSERVICE'].methods_by_name['Drain']._loaded_options = None
   _globals['_WORKERSERVICE'].methods_by_name['Drain']._serialized_options = b'\220\002\002\252\273\030\007\n\001\005\020\001\030\001'
   _globals['_GETWORKERSTATUSREQUEST']._serialized_start=161
@@ -59,23 +73,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETWORKERSTATUSRESPONSE']._serialized_start=216
   _globals['_GETWORKERSTATUSRESPONSE']._serialized_end=849
   _globals['_CAMERAWORK']._serialized_start=852
-  _globals['_CAMERAWORK']._serialized_end=1402
-  _globals['_SPOOLSTATE']._serialized_start=1405
-  _globals['_SPOOLSTATE']._serialized_end=1617
-  _globals['_STAGETIMING']._serialized_start=1619
-  _globals['_STAGETIMING']._serialized_end=1679
-  _globals['_TAKECAMERAREQUEST']._serialized_start=1681
-  _globals['_TAKECAMERAREQUEST']._serialized_end=1760
-  _globals['_TAKECAMERARESPONSE']._serialized_start=1762
-  _globals['_TAKECAMERARESPONSE']._serialized_end=1797
-  _globals['_DROPCAMERAREQUEST']._serialized_start=1799
-  _globals['_DROPCAMERAREQUEST']._serialized_end=1874
-  _globals['_DROPCAMERARESPONSE']._serialized_start=1876
-  _globals['_DROPCAMERARESPONSE']._serialized_end=1910
-  _globals['_DRAINREQUEST']._serialized_start=1912
-  _globals['_DRAINREQUEST']._serialized_end=1952
-  _globals['_DRAINRESPONSE']._serialized_start=1954
-  _globals['_DRAINRESPONSE']._serialized_end=1969
-  _globals['_WORKERSERVICE']._serialized_start=1972
-  _globals['_WORKERSERVICE']._serialized_end=2448
+  _globals['_CAMERAWORK']._serialized_end=1443
+  _globals['_SPOOLSTATE']._serialized_start=1446
+  _globals['_SPOOLSTATE']._serialized_end=1658
+  _globals['_STAGETIMING']._serialized_start=1660
+  _globals['_STAGETIMING']._serialized_end=1720
+  _globals['_TAKECAMERAREQUEST']._serialized_start=1722
+  _globals['_TAKECAMERAREQUEST']._serialized_end=1801
+  _globals['_TAKECAMERARESPONSE']._serialized_start=1803
+  _globals['_TAKECAMERARESPONSE']._serialized_end=1838
+  _globals['_DROPCAMERAREQUEST']._serialized_start=1840
+  _globals['_DROPCAMERAREQUEST']._serialized_end=1915
+  _globals['_DROPCAMERARESPONSE']._serialized_start=1917
+  _globals['_DROPCAMERARESPONSE']._serialized_end=1951
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=1953
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=2071
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=2073
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=2143
+  _globals['_WATCHFRAMESREQUEST']._serialized_start=2146
+  _globals['_WATCHFRAMESREQUEST']._serialized_end=2304
+  _globals['_WATCHFRAMESRESPONSE']._serialized_start=2306
+  _globals['_WATCHFRAMESRESPONSE']._serialized_end=2376
+  _globals['_PICTURE']._serialized_start=2378
+  _globals['_PICTURE']._serialized_end=2481
+  _globals['_DRAINREQUEST']._serialized_start=2483
+  _globals['_DRAINREQUEST']._serialized_end=2523
+  _globals['_DRAINRESPONSE']._serialized_start=2525
+  _globals['_DRAINRESPONSE']._serialized_end=2540
+  _globals['_WORKERSERVICE']._serialized_start=2543
+  _globals['_WORKERSERVICE']._serialized_end=3254
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,16 @@ class WorkerServiceStub:
                 request_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraRequest.SerializeToString,
                 response_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraResponse.FromString,
                 _registered_method=True)
+        self.GetSnapshot = channel.unary_unary(
+                '/dfip.vision_worker.v1.WorkerService/GetSnapshot',
+                request_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetSnapshotRequest.SerializeToString,
+                response_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetSnapshotResponse.FromString,
+                _registered_method=True)
+        self.WatchFrames = channel.unary_stream(
+                '/dfip.vision_worker.v1.WorkerService/WatchFrames',
+                request_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.WatchFramesRequest.SerializeToString,
+                response_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.WatchFramesResponse.FromString,
+                _registered_method=True)
         self.Drain = channel.unary_unary(
                 '/dfip.vision_worker.v1.WorkerService/Drain',
                 request_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DrainRequest.SerializeToString,
@@ -84,6 +94,21 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSnapshot(self, request, context):
+        """The picture that the camera shows next, as a JPEG.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchFrames(self, request, context):
+        """Pictures as they come, until the caller leaves or the camera shows none for too long. Who is
+        slow gets the newest and misses those before it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Drain(self, request, context):
         """Asks the worker to report what it holds, of all its cameras, and to end.
         """
@@ -108,6 +133,16 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.DropCamera,
                     request_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraRequest.FromString,
                     response_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraResponse.SerializeToString,
+            ),
+            'GetSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSnapshot,
+                    request_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetSnapshotRequest.FromString,
+                    response_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetSnapshotResponse.SerializeToString,
+            ),
+            'WatchFrames': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchFrames,
+                    request_deserializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.WatchFramesRequest.FromString,
+                    response_serializer=dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.WatchFramesResponse.SerializeToString,
             ),
             'Drain': grpc.unary_unary_rpc_method_handler(
                     servicer.Drain,
@@ -197,6 +232,60 @@ class WorkerService:
             '/dfip.vision_worker.v1.WorkerService/DropCamera',
             dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraRequest.SerializeToString,
             dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.DropCameraResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.vision_worker.v1.WorkerService/GetSnapshot',
+            dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetSnapshotRequest.SerializeToString,
+            dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.GetSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchFrames(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/dfip.vision_worker.v1.WorkerService/WatchFrames',
+            dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.WatchFramesRequest.SerializeToString,
+            dfip_dot_vision__worker_dot_v1_dot_worker__service__pb2.WatchFramesResponse.FromString,
             options,
             channel_credentials,
             insecure,
