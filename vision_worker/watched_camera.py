@@ -24,6 +24,7 @@ from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.engines import Engines
 from vision_worker.gateway import Ending, Gateway
 from vision_worker.inference_thread import InferenceThread
+from vision_worker.looking.names import Names, ask_control_plane
 from vision_worker.looking.onlookers import Onlookers
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.mapping import timestamp
@@ -140,6 +141,7 @@ class WatchedCamera:
             return await self._run(index, control_plane)
 
     async def _run(self, index: grpc.aio.Channel, control_plane: grpc.aio.Channel) -> Ending:
+        self.onlookers.names = Names(ask_control_plane(control_plane), self._with.clock)
         self._watch = watch = CameraWatch(
             camera_id=self.camera_id,
             sources=self._with.sources,

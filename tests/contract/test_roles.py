@@ -112,6 +112,7 @@ LET_IN = {
     "dfip.control_plane.v1.WebhookService/GetDelivery": ADMIN,
     "dfip.control_plane.v1.WebhookService/ReplayDelivery": ADMIN,
     "dfip.control_plane.v1.WorkerGatewayService/Connect": WORKER,
+    "dfip.control_plane.v1.WorkerGatewayService/NamePeople": WORKER,
     "dfip.identity_index.v1.IdentityIndexService/AnalyzeFaces": CONTROL_PLANE,
     "dfip.identity_index.v1.IdentityIndexService/Search": CONTROL_PLANE | WORKER,
     "dfip.identity_index.v1.IdentityIndexService/Identify": WORKER,

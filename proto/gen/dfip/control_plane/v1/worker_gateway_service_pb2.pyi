@@ -16,6 +16,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class NamePeopleRequest(_message.Message):
+    __slots__ = ("person_ids",)
+    PERSON_IDS_FIELD_NUMBER: _ClassVar[int]
+    person_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, person_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NamePeopleResponse(_message.Message):
+    __slots__ = ("names",)
+    class NamesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.ScalarMap[str, str]
+    def __init__(self, names: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class ConnectRequest(_message.Message):
     __slots__ = ("hello", "heartbeat", "sightings", "telemetry")
     HELLO_FIELD_NUMBER: _ClassVar[int]
