@@ -113,6 +113,18 @@ async def sigkill_on_a_full_disk(world: World) -> None:
     await camera.check()
 
 
+async def sigkill_then_another_session_then_the_file_again(world: World) -> None:
+    camera = await world.camera()
+    camera.in_order = False
+    await killed_somewhere(world, camera)
+    held = SpoolFolder(camera.folder).lock()
+    try:
+        await camera.live(steps=STEPS)  # in memory, under a newer epoch
+    finally:
+        os.close(held)
+    await camera.check()
+
+
 async def two_workers_on_one_spool(world: World) -> None:
     camera = await world.camera()
     camera.in_order = False
@@ -193,6 +205,7 @@ FAULTS: tuple[Fault, ...] = (
     failing_disk,
     no_space,
     sigkill_on_a_full_disk,
+    sigkill_then_another_session_then_the_file_again,
     two_workers_on_one_spool,
     acknowledgements_lost,
     file_of_the_format_before,
