@@ -1,7 +1,7 @@
 """What watching cameras costs: the real mesh on real RTSP, beside the loops that people write.
 
     python -m bench.worker [--cameras N] [--minutes N | --seconds N] [--sample-fps N]
-                           [--peers opencv dlib] [--peers-only] [--media FOLDER]
+                           [--peers KIND…] [--peers-only] [--media FOLDER]
 
 Prints one JSON document, and how far it is on standard error. A labelled 1080p25 H.264 clip with
 people in view (`clip` says who and when) is sent by GStreamer's RTSP server, to each camera from
@@ -11,7 +11,9 @@ time that a camera was watched; decoding, the RTSP server, the control plane and
 apart. Latency is from the frame that led to a sighting's first report to its row in the database.
 
 Then the peers of `bench/peers` look at the same clip at the same rate, one after the other, each
-alone; `ratio` compares their processor time with the worker's, `recall` who was found. Without
+alone: the OpenCV loops from the same server for as long as one camera's worker, the dlib loop from
+the recording, since it is too slow for a camera. `ratio` compares their processor time with the
+worker's, `recall` who was found. Without
 media nothing is measured and the exit status is 2. Nothing is asserted.
 """
 
@@ -35,7 +37,7 @@ import uvloop
 from bench.sites.labelled_clip import ENROLLED, LabelledClip, labelled_clip
 from bench.sites.process_cpu import cpu_s, resident_mb, thread_cpu_s
 from bench.sites.recall import Named, recall
-from bench.sites.worker_mesh import Site, running_site
+from bench.sites.worker_mesh import Site, playing, running_site
 from face_engine.engine import open_engine
 from face_engine.packs import PackError
 from face_engine.preparation import prepare_pack
@@ -46,7 +48,9 @@ PACK = "yunet-dlib"
 NO_MEDIA = 2
 _SETTLE_S = 8.0
 _EVERY_S = 1.0
-_PEERS = {"opencv": "cv2", "dlib": "face_recognition"}
+_PEERS = {"opencv": "cv2", "opencv-640": "cv2", "dlib": "face_recognition"}
+_LIVE_PEERS = ("opencv", "opencv-640")
+_LONGEST_PEER_S = 120.0
 
 
 def main() -> int:
@@ -91,7 +95,7 @@ async def measure(asked: argparse.Namespace, clip: LabelledClip, models: Path) -
         with tempfile.TemporaryDirectory(prefix="dfip-") as name:
             worker = await watch(asked, clip, Path(name))
         document["worker"] = worker
-    peers = {kind: await peer(kind, asked, clip, models) for kind in asked.peers}
+    peers = {kind: await run_peer(kind, asked, clip, models) for kind in asked.peers}
     document["peers"] = peers
     if worker is not None:
         document["ratio"] = {
@@ -208,7 +212,7 @@ def percentiles(latencies_s: Sequence[float]) -> dict[str, float]:
     return {"p50": round(float(p50), 1), "p95": round(float(p95), 1)}
 
 
-async def peer(
+async def run_peer(
     kind: str, asked: argparse.Namespace, clip: LabelledClip, models: Path
 ) -> dict[str, Any]:
     """Run a loop over the clip."""
@@ -220,25 +224,48 @@ async def peer(
         for person, photos in ENROLLED.items()
         for photo in photos
     ]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.peers.plain_worker", kind, str(clip.path)),
+    rest = [
         *("--fps", str(asked.sample_fps), "--enrolled", *enrolled),
         *("--detector", str(models / "yunet.onnx")),
         *("--embedder", str(models / "dlib_resnet.onnx")),
+    ]
+    begin_s, end_s = 0.0, clip.length_s
+    if kind in _LIVE_PEERS:
+        seconds = max(clip.length_s, min(asked.seconds, _LONGEST_PEER_S))
+        with tempfile.TemporaryDirectory(prefix="dfip-") as name:
+            async with playing(clip, Path(name)) as (server, url):
+                told = await _output_of(kind, url, *rest, "--seconds", str(seconds))
+                at, sent = time.time(), server.sent("camera")
+        if told is not None:
+            begin_s = sent / FPS - (at - told["first_frame_at"])
+            end_s = begin_s + told["seconds"]
+    else:
+        told = await _output_of(kind, str(clip.path), *rest)
+    if told is None:
+        return {"not_run": "it ended with an error"}
+    named = [
+        Named(person=name, begin_s=begin_s + at_s, end_s=begin_s + at_s)
+        for at_s, name in told["named"]
+    ]
+    found = recall(clip.visits, named, length_s=clip.length_s, begin_s=begin_s, end_s=end_s)
+    return {
+        "source": "camera" if kind in _LIVE_PEERS else "recording",
+        "cores_a_camera": round(told["cpu_s"] / told["seconds"], 4),
+        "seconds_a_camera_second": round(told["wall_s"] / told["seconds"], 3),
+        "frames_looked_at": told["frames_looked_at"],
+        "faces": told["faces"],
+        "recall": found.describe(),
+    }
+
+
+async def _output_of(kind: str, source: str, *rest: str) -> dict[str, Any] | None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.peers.plain_worker", kind, source, *rest),
         stdout=asyncio.subprocess.PIPE,
     )
     answer, _ = await process.communicate()
-    if process.returncode != 0:
-        return {"not_run": f"it ended with {process.returncode}"}
-    told: dict[str, Any] = json.loads(answer)
-    named = [Named(person=name, begin_s=at_s, end_s=at_s) for at_s, name in told["named"]]
-    return {
-        "cores_a_camera": round(told["cpu_s"] / told["clip_seconds"], 4),
-        "seconds_a_camera_second": round(told["wall_s"] / told["clip_seconds"], 3),
-        "frames_looked_at": told["frames_looked_at"],
-        "faces": told["faces"],
-        "recall": recall(clip.visits, named, length_s=clip.length_s).describe(),
-    }
+    told: dict[str, Any] | None = None if process.returncode else json.loads(answer)
+    return told
 
 
 def say(words: str) -> None:

@@ -227,6 +227,13 @@ def _sockets(folder: str) -> list[Path]:
     return list(Path(folder).glob("w-*.sock"))
 
 
+@asynccontextmanager
+async def playing(clip: LabelledClip, folder: Path) -> AsyncIterator[tuple[RtspServer, str]]:
+    """Play the clip until the end of the block; yield the server and the camera's address."""
+    with rtsp_server(folder) as server:
+        yield server, server.mount("camera", _reel(clip))
+
+
 async def _all_run(site: Site) -> None:
     began = time.monotonic()
     while states := await site.states():
