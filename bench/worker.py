@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from bench.sites.labelled_clip import ENROLLED, LabelledClip, labelled_clip
+from bench.sites.labelled_clip import ENROLLED, FPS, LabelledClip, labelled_clip
 from bench.sites.process_cpu import cpu_s, resident_mb, thread_cpu_s
 from bench.sites.recall import Named, recall
 from bench.sites.worker_mesh import Site, playing, running_site
