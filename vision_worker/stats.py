@@ -24,6 +24,7 @@ class PipelineStats:
         fps: sampled frames a second over the last seconds.
         sample_fps: frames a second that are looked at; less than asked for under load.
         overloaded: whether the machine is too slow for what was asked for.
+        stuck_s: how long a decoding thread is in its present step, in seconds.
         questions_waiting: embedded shots that the index has not answered yet.
         questions_dropped: such shots given up because too many waited.
         tracks: confirmed tracks.
@@ -33,6 +34,7 @@ class PipelineStats:
     fps: float = 0.0
     sample_fps: float = 0.0
     overloaded: bool = False
+    stuck_s: float = 0.0
     frames_decoded: int = 0
     frames_sampled: int = 0
     frames_dropped: int = 0

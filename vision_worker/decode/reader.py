@@ -76,6 +76,7 @@ class FrameReader:
         self._cut = False
         self._began_s: float | None = None
         self._last_picture_s = 0.0
+        self._step_s: float | None = None  # when the present step began; None while it waits
 
     def start(self) -> None:
         """Begin in a thread of its own, which does not keep the process alive."""
@@ -112,7 +113,14 @@ class FrameReader:
         """Return whether less is looked at than was asked for, because the machine is too slow."""
         return self._rate.reduced or self._lateness.behind
 
+    @property
+    def stuck_s(self) -> float:
+        """Return how long the thread's present step takes so far; waiting is none."""
+        step_s = self._step_s
+        return 0.0 if step_s is None else time.monotonic() - step_s
+
     def _run(self) -> None:
+        self._step_s = time.monotonic()
         try:
             self._read()
         except SourceFailure as failure:
@@ -123,6 +131,8 @@ class FrameReader:
             )
         else:
             self._frames.finish()
+        finally:
+            self._step_s = None
 
     def _read(self) -> None:
         opened = self._source.open()
@@ -168,6 +178,7 @@ class FrameReader:
         """Read to the end, or until asked to stop."""
         packets = opened.packets(stream)
         while not self._stop.is_set():
+            self._step_s = time.monotonic()
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
@@ -255,7 +266,9 @@ class FrameReader:
         ahead_s = self._began_s + media_s - now_s
         if ahead_s < -_LARGEST_LAG_S:
             self._began_s -= ahead_s  # after a pause of the machine go on, do not rush
+        self._step_s = None
         stopped = ahead_s > 0 and self._clock.wait(self._stop, ahead_s)
+        self._step_s = time.monotonic()
         self._last_picture_s = self._clock.monotonic()
         return stopped
 
