@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS_READY := $(VENV)/.peers-ready
+DALI_READY := $(VENV)/.dali-ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# of DALI's dependencies: what reads single pictures, under NVIDIA's own licences; nothing here uses them
+UNUSED := nvidia-nvimgcodec-cu13 nvidia-nvjpeg nvidia-nvjpeg2k-cu13 nvidia-nvtiff-cu13 nvidia-libnvcomp-cu13
 # more processes than cores: tests wait for other processes much of their time
 JOBS ?= 3
 # tests start many processes, and each would compile everything anew
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-cameras lint proto lock bench clean
+.PHONY: help setup setup-gpu demo test test-cameras test-dali lint proto lock bench clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 12
@@ -25,6 +29,15 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+setup-gpu: $(READY) ## Make .venv fit for an NVIDIA GPU (Linux; 2 GB more to fetch)
+	$(PIP) uninstall --quiet --yes onnxruntime
+	$(PIP) install --quiet --no-deps --require-hashes -r deploy/gpu/requirements.lock
+	@touch $(DALI_READY)
+
+$(DALI_READY): $(READY) deploy/gpu/dali.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r deploy/gpu/dali.lock
+	@touch $@
+
 demo: $(READY) ## A face on a moving clip becomes a sighting; ARGS="--until-match --timeout 180"
 	$(BIN)/dfip demo $(ARGS)
 
@@ -34,6 +47,9 @@ test: $(READY) ## Every test, on JOBS processes; ARGS="-k name" for some
 
 test-cameras: $(READY) ## Cameras of a real RTSP server (Debian's GStreamer) before the worker
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS) tests/cameras
+
+test-dali: $(DALI_READY) ## The GPU's decoding graphs, run on the CPU (190 MB to fetch)
+	$(BIN)/python -m pytest $(ARGS) tests/unit/vision_worker/decode/test_dali.py
 
 lint: $(READY) ## Format, rules, types, rooms, contracts
 	$(BIN)/ruff format --check .
@@ -61,6 +77,12 @@ lock: ## Write the lock files anew (needs uv)
 	uv pip compile --group bench -c requirements.lock --generate-hashes --universal \
 		--python-version 3.11 --no-emit-index-url --no-emit-find-links --quiet \
 		-o bench/peers/requirements.lock
+	uv pip compile --group dali -c requirements.lock --generate-hashes --universal \
+		--python-version 3.11 --no-emit-index-url --no-emit-find-links --quiet \
+		$(addprefix --no-emit-package ,$(UNUSED) numpy packaging typing-extensions) -o deploy/gpu/dali.lock
+	uv pip compile pyproject.toml --extra dev --extra gpu -c requirements.lock --generate-hashes \
+		--universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --quiet \
+		$(addprefix --no-emit-package ,$(UNUSED) onnxruntime) -o deploy/gpu/requirements.lock
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

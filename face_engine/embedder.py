@@ -36,7 +36,7 @@ class DlibEmbedder:
             bucket = next(size for size in _BUCKETS if size >= len(batch))
             padded = np.zeros((bucket, *chips.shape[1:]), np.uint8)
             padded[: len(batch)] = batch
-            found[start : start + len(batch)] = self._session.run(["embeddings"], padded)[0][
+            found[start : start + len(batch)] = self._session.run_fixed(["embeddings"], padded)[0][
                 : len(batch)
             ]
         return found

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from face_engine.aligner import align_faces, footprint
 from face_engine.detectors.mtcnn import MtcnnDetector
+from face_engine.detectors.prepared import BatchDetector, InputSize, PreparedInput
 from face_engine.detectors.yunet import YuNetDetector
+from face_engine.detectors.yunet import input_sizes as yunet_input_sizes
 from face_engine.embedder import DlibEmbedder
 from face_engine.onnx_session import Accelerator, OpenedModels, Session, open_models
 from face_engine.packs import ModelPack, resolve_pack
@@ -40,12 +42,19 @@ class Detector(Protocol):
 
 
 class FaceEngine:
-    """The models of one pack; `open_engine` makes it, and `close` or `with` frees it."""
+    """The models of one pack; `open_engine` makes it, and `close` or `with` frees it.
 
-    def __init__(self, pack: ModelPack, models: OpenedModels) -> None:
+    Args:
+        batches: the detector answers batches as it answers single pictures.
+    """
+
+    def __init__(self, pack: ModelPack, models: OpenedModels, *, batches: bool = True) -> None:
         self.pack = pack
         self._models = models
         self._detector: Detector | None = _detector(pack, models.sessions)
+        self._batches: BatchDetector | None = None
+        if batches and isinstance(self._detector, YuNetDetector):
+            self._batches = self._detector
         self._embedder: DlibEmbedder | None = DlibEmbedder(
             models.sessions, mirror_averaged=pack.mirror_averaged
         )
@@ -63,7 +72,7 @@ class FaceEngine:
 
     def close(self) -> None:
         """Free the models; any later call raises `RuntimeError`."""
-        self._detector = self._embedder = None
+        self._detector = self._batches = self._embedder = None
         self._models = OpenedModels(sessions={}, used=self._models.used, reason=self._models.reason)
 
     @property
@@ -75,6 +84,11 @@ class FaceEngine:
     def accelerator_reason(self) -> str | None:
         """Return why CUDA was asked for and is not used; None if it is, or was not asked for."""
         return self._models.reason
+
+    @property
+    def captures(self) -> tuple[str, ...]:
+        """Return the models whose work on the GPU is captured once a shape and replayed."""
+        return tuple(name for name, one in self._models.sessions.items() if one.captures)
 
     def working_side(self, longest_side: int, *, min_face_px: float) -> int:
         """Return the longest side at which pictures are best given to `detect`, one of a few.
@@ -103,10 +117,33 @@ class FaceEngine:
             raise RuntimeError("the face engine is closed")
         smallest = max(min_face_px, _SMALLEST_FACE_PX)
         found = self._detector.detect(np.ascontiguousarray(image_rgb), min_face_px=smallest)
-        high = found.boxes[:, 3] - found.boxes[:, 1] >= smallest
-        wide = found.boxes[:, 2] > found.boxes[:, 0]
-        finite = np.isfinite(found.points).all(axis=(1, 2)) & np.isfinite(found.boxes).all(axis=1)
-        return found.select(high & wide & finite)
+        return at_least(found, smallest)
+
+    def input_sizes(self, working: tuple[int, int]) -> tuple[InputSize, ...]:
+        """Return what `detect_prepared` wants for pictures of a working width and height.
+
+        None where the pack's detector takes only one picture at a time.
+        """
+        return input_sizes(self.pack, working) if self._batches is not None else ()
+
+    def detect_prepared(
+        self, inputs: tuple[PreparedInput, ...], working: tuple[int, int], count: int
+    ) -> list[Detections]:
+        """Find the faces of pictures that were made ready elsewhere.
+
+        Args:
+            inputs: one for each of `input_sizes`, in its order.
+            working: width and height of the pictures.
+            count: how many pictures; what follows in the inputs is padding.
+
+        Returns:
+            Detections of each in pixels of the working size, best score first; faces of any size
+            from 12 pixels, see `at_least`.
+        """
+        if self._batches is None:
+            raise RuntimeError("the face engine is closed, or its detector takes no batches")
+        found = self._batches.detect_prepared(inputs, working, count)
+        return [at_least(faces, _SMALLEST_FACE_PX) for faces in found]
 
     def align(self, image_rgb: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Cut aligned chips: (n, 5, 2) points to (n, s, s, 3) uint8 RGB, s the pack's chip size."""
@@ -184,6 +221,7 @@ def open_engine(
     threads: int = 1,
     accelerator: Accelerator = "auto",
     accelerator_required: bool = False,
+    keeps_memory: bool = False,
     cache: Path | None = None,
 ) -> FaceEngine:
     """Load a prepared pack.
@@ -193,6 +231,8 @@ def open_engine(
         threads: CPU threads for one call; OpenCV's own pool, one a process, gets as many.
         accelerator: "auto", "cpu" or "cuda"; see `FaceEngine.accelerator_used`.
         accelerator_required: raise rather than run on the CPU.
+        keeps_memory: for the pictures of cameras, which have few sizes: faster, but what the
+            largest picture needed stays taken.
         cache: where prepared packs are; by default the user's cache.
 
     Raises:
@@ -206,8 +246,29 @@ def open_engine(
         threads=threads,
         accelerator=accelerator,
         required=accelerator_required,
+        keeps_memory=keeps_memory,
     )
-    return FaceEngine(pack, models)
+    return FaceEngine(pack, models, batches=_answers_batches(pack, models))
+
+
+def _answers_batches(pack: ModelPack, models: OpenedModels) -> bool:
+    """Try on a GPU whether the detector answers a batch as it answers each picture alone."""
+    if models.used == "cpu" or pack.detector != "yunet":
+        return True  # these models answer so on a CPU; the tests say it
+    return YuNetDetector(models.sessions).answers_batches()
+
+
+def input_sizes(pack: ModelPack, working: tuple[int, int]) -> tuple[InputSize, ...]:
+    """Return what the pack's detector wants in batches of pictures of a working size, if any."""
+    return yunet_input_sizes(working) if pack.detector == "yunet" else ()
+
+
+def at_least(found: Detections, smallest_px: float) -> Detections:
+    """Return the faces whose box is no lower than that, and whose numbers mean something."""
+    high = found.boxes[:, 3] - found.boxes[:, 1] >= smallest_px
+    wide = found.boxes[:, 2] > found.boxes[:, 0]
+    finite = np.isfinite(found.points).all(axis=(1, 2)) & np.isfinite(found.boxes).all(axis=1)
+    return found.select(high & wide & finite)
 
 
 def _detector(pack: ModelPack, sessions: Mapping[str, Session]) -> Detector:

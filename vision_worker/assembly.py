@@ -15,6 +15,7 @@ from service_runtime.lifecycle import FAILED, STOPPED, Lifecycle, StartError
 from service_runtime.server import Binding, Server
 from service_runtime.settings import load_settings
 from vision_worker.cameras import CameraEnd, Cameras
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.engines import Engines
 from vision_worker.inference_thread import InferenceThread
 from vision_worker.looking.onlookers import MOST
@@ -49,6 +50,8 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     engines, inference, load = Engines(), InferenceThread(), ProcessLoad(clock)
     inference.start()
     lifecycle.stack.callback(inference.close)
+    decoding = DecodingChoice()
+    lifecycle.stack.callback(decoding.close)
     pictures = PictureThread()
     lifecycle.stack.callback(pictures.close)
     surroundings = Surroundings(
@@ -58,6 +61,7 @@ async def run_worker(lifecycle: Lifecycle) -> None:
         sources=Sources(_source_policy(settings)),
         engines=engines,
         inference=inference,
+        decoding=decoding,
         pictures=pictures,
         load=load,
         cameras=lambda: cameras.watched,

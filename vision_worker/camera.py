@@ -23,6 +23,7 @@ from face_engine.onnx_session import Accelerator
 from service_runtime.clock import Clock
 from service_runtime.secret import Secret
 from service_runtime.structured_logging import get_logger
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.decode.reader import DecodeSettings
 from vision_worker.engines import CameraModels, EngineKey, Engines
 from vision_worker.identification import IdentityClient
@@ -73,6 +74,7 @@ class CameraWatch:
         clock: Where time comes from.
         changed: Called when the state changed.
         backoff: Waits of a source that fails.
+        decoding: Says what decodes it.
         onlookers: Who looks at it.
     """
 
@@ -88,6 +90,7 @@ class CameraWatch:
         clock: Clock,
         changed: Callable[[], None],
         backoff: SourceBackoff | None = None,
+        decoding: DecodingChoice | None = None,
         onlookers: Onlookers | None = None,
     ) -> None:
         self._camera_id = camera_id
@@ -95,6 +98,7 @@ class CameraWatch:
         self._index = index
         self._engines = engines
         self._lane = lane
+        self._decoding = decoding or DecodingChoice()
         self._spool = spool
         self._clock = clock
         self._changed = changed
@@ -188,6 +192,10 @@ class CameraWatch:
             working_side=engine.working_side(MEASURED_AT, min_face_px=wanted.min_face_px),
             engine=lambda: self._engine_of(models),
         )
+        # setting a GPU up blocks
+        decoding = await asyncio.to_thread(
+            self._decoding.decoding_for, engine.pack, engine.accelerator_used
+        )
         del engine  # held by the models alone, so that they can let go of it
         identity = IdentityClient(self._index, pack_id=inference.pack.pack_id)
         settings = PipelineSettings(
@@ -204,6 +212,7 @@ class CameraWatch:
                 count=self._count,
                 clock=self._clock,
                 settings=settings,
+                decoding=decoding,
                 onlookers=self._onlookers,
             ) as pipeline:
                 self._pipeline = pipeline

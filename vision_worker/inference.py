@@ -14,9 +14,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from face_engine.engine import FaceEngine
+from face_engine.engine import FaceEngine, at_least
 from face_engine.packs import ModelPack
 from face_engine.values import Detections, Quality, Verdict
+from vision_worker.context_picture import context_pictures
 from vision_worker.crops import crop_face
 from vision_worker.decode.frame import Frame
 from vision_worker.decode.picture import Picture
@@ -68,12 +69,14 @@ class Shots:
     Attributes:
         embeddings: (n, d) float32 of unit length.
         crops: one JPEG a face.
+        contexts: one JPEG a face, of the whole picture.
         embed_s: seconds spent on embedding.
-        crop_s: seconds spent on crops.
+        crop_s: seconds spent on crops and contexts.
     """
 
     embeddings: NDArray[np.float32]
     crops: Sequence[bytes]
+    contexts: Sequence[bytes]
     embed_s: float
     crop_s: float
 
@@ -118,15 +121,33 @@ class CameraInference:
         return await self._lane.run(lambda: _study(engine, picture, faces))
 
     async def take(
-        self, picture: Picture, boxes: NDArray[np.float32], chips: NDArray[np.uint8]
+        self,
+        picture: Picture,
+        boxes: NDArray[np.float32],
+        chips: NDArray[np.uint8],
+        *,
+        seen: NDArray[np.float32],
     ) -> Shots:
-        """Embed (n, s, s, 3) chips and crop the faces, (n, 4) boxes, from their picture."""
+        """Embed faces, and cut them out of their picture.
+
+        Args:
+            picture: where they are.
+            boxes: (n, 4) xyxy in pixels of the picture.
+            chips: (n, s, s, 3) uint8 RGB.
+            seen: (m, 4) boxes of all faces of the picture.
+        """
 
         def crop(embeddings: NDArray[np.float32], embed_s: float) -> Shots:
             began = time.perf_counter()
             crops = [crop_face(picture, box) for box in boxes]
-            crop_s = time.perf_counter() - began
-            return Shots(embeddings=embeddings, crops=crops, embed_s=embed_s, crop_s=crop_s)
+            contexts = context_pictures(picture, boxes, seen)
+            return Shots(
+                embeddings=embeddings,
+                crops=crops,
+                contexts=contexts,
+                embed_s=embed_s,
+                crop_s=time.perf_counter() - began,
+            )
 
         return await self._lane.embed(await self._engine(), chips, then=crop)
 
@@ -139,7 +160,7 @@ def _look(engine: FaceEngine, frame: Frame, min_face_px: int) -> Look:
     began = time.perf_counter()
     size = frame.picture.size
     smallest = min_face_px * max(frame.image.shape) / min(max(size), MEASURED_AT)
-    found = _enlarged(engine.detect(frame.image, min_face_px=smallest), frame.scale)
+    found = _enlarged(_find(engine, frame, smallest), frame.scale)
     detected = time.perf_counter()
     return Look(
         detections=found,
@@ -163,6 +184,14 @@ def _chip(engine: FaceEngine, picture: Picture, points: NDArray[np.float32]) -> 
     x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
     part = picture.region(x1, y1, x2, y2)
     return engine.align(part, points[None] - np.array([x1, y1], np.float32))
+
+
+def _find(engine: FaceEngine, frame: Frame, smallest: float) -> Detections:
+    """Return the faces of a frame's image, from the batch in which it lies ready, if any."""
+    found = frame.prepared.found(engine) if frame.prepared is not None else None
+    if found is not None:
+        return at_least(found, smallest)
+    return engine.detect(frame.image, min_face_px=smallest)
 
 
 def _enlarged(found: Detections, scale: tuple[float, float]) -> Detections:

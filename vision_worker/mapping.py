@@ -50,6 +50,7 @@ def sighting_report(draft: SightingDraft) -> gateway_pb2.SightingReport:
             pack_id=draft.pack_id, dimension=row.size, vectors=row.tobytes()
         ),
         crop=best.crop,
+        context=best.context,
     )
 
 

@@ -25,9 +25,10 @@ from service_runtime.clock import Clock
 from vision_worker.best_shot import BestShots, Shot, ShotRules
 from vision_worker.crops import as_fractions
 from vision_worker.decision import Candidate
+from vision_worker.decode.batch_choice import BY_LIBAV, Decoding, Reader
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
-from vision_worker.decode.reader import DecodeSettings, FrameReader
+from vision_worker.decode.reader import DecodeSettings
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
 from vision_worker.inference import CameraInference, Look, Study
 from vision_worker.looking.onlookers import Onlookers
@@ -130,6 +131,7 @@ class CameraPipeline:
         count: Callable[[Sequence[OccupancySample]], None],
         clock: Clock,
         settings: PipelineSettings | None = None,
+        decoding: Decoding = BY_LIBAV,
         thread_clock: ThreadClock | None = None,
         backoff: Backoff | None = None,
         onlookers: Onlookers | None = None,
@@ -152,8 +154,9 @@ class CameraPipeline:
         self._all_answered = asyncio.Event()
         self._all_answered.set()
         self._identifying: asyncio.Task[None] | None = None
-        self._reader: FrameReader | None = None
-        self._hanging: list[FrameReader] = []
+        self._decoding = decoding
+        self._reader: Reader | None = None
+        self._hanging: list[Reader] = []
         self._thumb: NDArray[np.uint8] | None = None
         self._counters = _Counters()
         self._recent: deque[float] = deque(maxlen=256)
@@ -190,7 +193,7 @@ class CameraPipeline:
         frames = NewestFrames(asyncio.get_running_loop(), capacity=self._settings.frames_waiting)
         side = self._inference.working_side
         decoding = replace(self._settings.decode, longest_side=side)
-        reader = FrameReader(source, frames, decoding, self._thread_clock)
+        reader = self._decoding.open_reader(source, frames, decoding, self._thread_clock)
         self._reader = reader
         self._media_offset_s = self._media_s + 1.0  # this stream's time goes on after the last one
         self._thumb = None
@@ -222,6 +225,9 @@ class CameraPipeline:
             sample_fps=0.0 if self._reader is None else self._reader.sample_fps,
             stuck_s=self._stuck_s(),
             overloaded=self._reader is not None and self._reader.overloaded,
+            decoder=self._decoding.name if self._reader is None else self._reader.decoder,
+            decoder_reason=self._decoding.reason
+            or ("" if self._reader is None else self._reader.decoder_reason),
             frames_decoded=live.decoded,
             frames_sampled=live.sampled,
             frames_dropped=live.dropped,
@@ -374,18 +380,21 @@ class CameraPipeline:
             if shot is not None:
                 taken.append((track, shot, row))
         if taken:
-            await self._keep(frame, faces.boxes, study, taken)
+            await self._keep(frame, look, faces.boxes, study, taken)
 
     async def _keep(
         self,
         frame: Frame,
+        look: Look,
         boxes: NDArray[np.float32],
         study: Study,
         taken: Sequence[tuple[TrackSighting, Shot, int]],
     ) -> None:
         """Embed shots, and ask who they show, but for those that only stand in for better ones."""
         rows = [row for *_, row in taken]
-        shots = await self._inference.take(frame.picture, boxes[rows], study.chips[rows])
+        shots = await self._inference.take(
+            frame.picture, boxes[rows], study.chips[rows], seen=look.detections.boxes
+        )
         self._counters.embeddings += len(rows)
         self._counters.spent("embed", shots.embed_s, len(rows))
         self._counters.spent("crop", shots.crop_s, len(rows))
@@ -396,6 +405,7 @@ class CameraPipeline:
                 box=as_fractions(boxes[row], frame.picture.size),
                 embedding=shots.embeddings[at],
                 crop=shots.crops[at],
+                context=shots.contexts[at],
                 captured_at=frame.captured_at,
             )
             if track.shots.stand_in is shot:

@@ -115,5 +115,7 @@ def _camera_work(held: Held) -> contract.CameraWork:
         accelerator_asked=state.accelerator_asked,
         accelerator_used=state.accelerator_used,
         models_loaded=camera.models_loaded,
+        decoder=stats.decoder,
+        decoder_reason=stats.decoder_reason,
         spool=spool_state(spool),
     )

@@ -43,6 +43,7 @@ class ShotRecord:
         box: x, y, width, height as fractions of the picture.
         embedding: (d,) float32 of unit length.
         crop: JPEG of the face with some surroundings.
+        context: JPEG of the whole picture, scaled down.
         captured_at: wall-clock time of its frame, UTC.
     """
 
@@ -51,6 +52,7 @@ class ShotRecord:
     box: tuple[float, float, float, float]
     embedding: NDArray[np.float32]
     crop: bytes
+    context: bytes
     captured_at: datetime
 
 

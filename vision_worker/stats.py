@@ -25,6 +25,8 @@ class PipelineStats:
         sample_fps: frames a second that are looked at; less than asked for under load.
         overloaded: whether the machine is too slow for what was asked for.
         stuck_s: how long a decoding thread is in its present step, in seconds.
+        decoder: what decodes the source now: `pyav`, `dali-nvdec` or `dali-cpu`.
+        decoder_reason: why libav does, although the models run on a GPU; else empty.
         questions_waiting: embedded shots that the index has not answered yet.
         questions_dropped: such shots given up because too many waited.
         tracks: confirmed tracks.
@@ -33,6 +35,8 @@ class PipelineStats:
 
     fps: float = 0.0
     sample_fps: float = 0.0
+    decoder: str = ""
+    decoder_reason: str = ""
     overloaded: bool = False
     stuck_s: float = 0.0
     frames_decoded: int = 0

@@ -20,9 +20,11 @@ from service_runtime.clock import Clock
 from service_runtime.structured_logging import name_call
 from service_runtime.transport import Transport
 from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.decode.batch_choice import DecodingChoice
 from vision_worker.engines import Engines
 from vision_worker.gateway import Ending, Gateway
 from vision_worker.inference_thread import InferenceThread
+from vision_worker.looking.names import Names, ask_control_plane
 from vision_worker.looking.onlookers import Onlookers
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.mapping import timestamp
@@ -48,6 +50,7 @@ class Surroundings:
         cameras: how many cameras share that.
         spool_limits: how much each may keep that is not reported yet.
         clock: where time comes from.
+        decoding: says what decodes a camera.
         pictures: the thread that draws what people look at.
     """
 
@@ -61,6 +64,7 @@ class Surroundings:
     cameras: Callable[[], int]
     spool_limits: SpoolLimits = DEFAULT_LIMITS
     clock: Clock
+    decoding: DecodingChoice = field(default_factory=DecodingChoice)
     pictures: PictureThread = field(default_factory=PictureThread)
 
 
@@ -137,12 +141,14 @@ class WatchedCamera:
             return await self._run(index, control_plane)
 
     async def _run(self, index: grpc.aio.Channel, control_plane: grpc.aio.Channel) -> Ending:
+        self.onlookers.names = Names(ask_control_plane(control_plane), self._with.clock)
         self._watch = watch = CameraWatch(
             camera_id=self.camera_id,
             sources=self._with.sources,
             index=index,
             engines=self._with.engines,
             lane=self._with.inference.open_lane(),
+            decoding=self._with.decoding,
             spool=self.spool,
             clock=self._with.clock,
             onlookers=self.onlookers,

@@ -1,4 +1,4 @@
-"""`dfip camera …`: registers cameras, starts and stops them."""
+"""`dfip camera …`: registers cameras, starts and stops them, shows what they see."""
 
 import sys
 from typing import Annotated
@@ -10,7 +10,7 @@ from cli.completion import complete_camera
 from cli.failures import CommandFailed, ExitCode
 from cli.options import FLAG, AsJson, OutputForm, Server, TokenFile, Watch, Yes
 
-app = typer.Typer(no_args_is_help=True, help="Register cameras, start and stop them.")
+app = typer.Typer(no_args_is_help=True, help="Register, start and stop cameras; see what they see.")
 
 _LONGEST_URL = 4096
 
@@ -141,6 +141,75 @@ def rm(
     access = find_access(server, token_file)
     confirmed(f"Remove the camera {camera} with all its sightings?", yes=yes)
     run(remove_camera(access, Output(as_json=as_json, form=form), Talk(), camera=camera))
+
+
+@app.command()
+def snapshot(
+    camera: Camera,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="Where to put the JPEG; - is standard output.", show_default=True
+        ),
+    ] = "snapshot.jpg",
+    *,
+    longest_side: Annotated[
+        int, typer.Option(metavar="PIXELS", min=0, max=3840, help="0 is 1280.", show_default=False)
+    ] = 0,
+    plain: Annotated[
+        bool, typer.Option("--plain", metavar=FLAG, help="Without faces, names and zones drawn in.")
+    ] = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+    form: OutputForm = None,
+) -> None:
+    """Save what a camera sees now, with faces, names and zones drawn in."""
+    from cli.client.access import find_access
+    from cli.client.pictures import save_snapshot
+    from cli.output import Output
+    from cli.talk import Talk
+
+    run(
+        save_snapshot(
+            find_access(server, token_file),
+            Output(as_json=as_json, form=form),
+            Talk(),
+            camera=camera,
+            file=file,
+            longest_side=longest_side,
+            plain=plain,
+        )
+    )
+
+
+@app.command()
+def live(
+    camera: Camera,
+    *,
+    show: Annotated[
+        bool, typer.Option("--open", metavar=FLAG, help="Open it in the browser at once.")
+    ] = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    as_json: AsJson = False,
+    form: OutputForm = None,
+) -> None:
+    """Print an address at which a browser sees a camera live; it lets in for a minute."""
+    from cli.client.access import find_access
+    from cli.client.pictures import show_live
+    from cli.output import Output
+    from cli.talk import Talk
+
+    run(
+        show_live(
+            find_access(server, token_file),
+            Output(as_json=as_json, form=form),
+            Talk(),
+            camera=camera,
+            show=show,
+        )
+    )
 
 
 def _set_status(

@@ -31,7 +31,11 @@ _ORPHAN_AGE: Final = timedelta(hours=1)
 _SWEEP_EVERY_S: Final = 24 * 3600.0
 
 # the columns that name pictures; what stands in none of them is swept, and in no backup
-NAMED_BY: Final = (FaceRow.portrait_blob_id, SightingRow.crop_blob_id)
+NAMED_BY: Final = (
+    FaceRow.portrait_blob_id,
+    SightingRow.crop_blob_id,
+    SightingRow.context_blob_id,
+)
 
 
 async def queue_removals(tx: Transaction, blob_ids: Sequence[str]) -> None:

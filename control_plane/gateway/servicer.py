@@ -13,6 +13,7 @@ from control_plane.cameras.registry import CameraRegistry
 from control_plane.database import Database
 from control_plane.gateway.session import Intake, WorkerIdentity, WorkerSession
 from control_plane.gateway.switchboard import Switchboard
+from control_plane.people.store import names
 from control_plane.runtime.store import require_epoch
 from control_plane.telemetry.ingest import TelemetryIngest
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as pb
@@ -76,6 +77,14 @@ class WorkerGatewayServicer(worker_gateway_service_pb2_grpc.WorkerGatewayService
             await asyncio.gather(reading, return_exceptions=True)
             _log.info("worker.disconnected", camera_id=worker.camera_id, epoch=worker.epoch)
 
+    async def NamePeople(
+        self, request: pb.NamePeopleRequest, _context: grpc.aio.ServicerContext
+    ) -> pb.NamePeopleResponse:
+        """Say what people are called, to a worker that draws them for somebody."""
+        await self._require_managed()
+        async with self._database.read() as session:
+            return pb.NamePeopleResponse(names=await names(session, set(request.person_ids)))
+
     async def _first(self, requests: AsyncIterator[pb.ConnectRequest]) -> pb.WorkerHello:
         first = asyncio.ensure_future(anext(requests, None))
         deadline = asyncio.ensure_future(self._clock.sleep(HELLO_WITHIN_S))
@@ -92,11 +101,29 @@ class WorkerGatewayServicer(worker_gateway_service_pb2_grpc.WorkerGatewayService
         return request.hello
 
     async def _admit(self, hello: pb.WorkerHello) -> WorkerIdentity:
-        caller = current_caller()
-        if caller.camera_id is None or hello.camera_id != caller.camera_id:
+        if hello.camera_id != current_caller().camera_id:
             raise PermissionDenied(
                 "CAMERA_NOT_YOURS", "This token speaks for another camera than the hello."
             )
+        camera_id, epoch = await self._require_managed()
+        return WorkerIdentity(
+            camera_id=camera_id,
+            epoch=epoch,
+            session_id=hello.session_id,
+            pod_name=hello.pod_name,
+        )
+
+    async def _require_managed(self) -> tuple[str, int]:
+        """Return the camera and the epoch of a worker that the manager started.
+
+        Raises:
+            PermissionDenied: ``TOKEN_FOR_HEARTBEATS``, or a token of no camera.
+            NotFound: The camera is gone.
+            FailedPrecondition: ``STALE_EPOCH``.
+        """
+        caller = current_caller()
+        if caller.camera_id is None:
+            raise PermissionDenied("CAMERA_NOT_YOURS", "This token speaks for no camera.")
         async with self._database.read() as session:
             runtime = await require_epoch(session, caller.camera_id, caller.epoch)
         if runtime.token_id != caller.token_id:
@@ -105,12 +132,7 @@ class WorkerGatewayServicer(worker_gateway_service_pb2_grpc.WorkerGatewayService
                 "This token is for heartbeats and telemetry; only a worker that the manager starts"
                 " connects.",
             )
-        return WorkerIdentity(
-            camera_id=caller.camera_id,
-            epoch=runtime.epoch,
-            session_id=hello.session_id,
-            pod_name=hello.pod_name,
-        )
+        return caller.camera_id, runtime.epoch
 
 
 def _close_after(reading: asyncio.Task[None], session: WorkerSession) -> None:

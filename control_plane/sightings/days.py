@@ -52,10 +52,10 @@ async def _drop(tx: Transaction, name: str, before: datetime) -> bool:
     lasts = select(exists().where(of_the_day, SightingRow.ended_at >= before))
     if await tx.session.scalar(lasts):
         return False
-    pictures = select(SightingRow.crop_blob_id).where(
-        of_the_day, SightingRow.crop_blob_id.is_not(None)
-    )
-    blob_ids = [blob for blob in await tx.session.scalars(pictures) if blob is not None]
+    pictures = select(SightingRow.crop_blob_id, SightingRow.context_blob_id).where(of_the_day)
+    blob_ids = [
+        blob for row in await tx.session.execute(pictures) for blob in row if blob is not None
+    ]
     for start in range(0, len(blob_ids), _CHUNK):
         await queue_removals(tx, blob_ids[start : start + _CHUNK])
     # candidates and labels go with the id by their foreign keys

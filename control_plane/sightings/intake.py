@@ -26,7 +26,7 @@ from control_plane.people import store as people
 from control_plane.runtime.store import hold_epoch
 from control_plane.sightings.days import sighting_days
 from control_plane.sightings.mapping import event_payload, report_of
-from control_plane.sightings.model import MATCH, SightingReport
+from control_plane.sightings.model import MATCH, PictureOf, SightingReport
 from control_plane.sightings.store import sighting_of
 from control_plane.sightings.tables import (
     ErasedSightingRow,
@@ -41,6 +41,9 @@ from service_runtime.errors import PermissionDenied, ServiceError
 from service_runtime.structured_logging import get_logger
 
 _log = get_logger(__name__)
+
+Pictures = dict[tuple[str, PictureOf], str]
+"""The blob of each picture, by its sighting and what it shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,19 +110,21 @@ class SightingIntake:
         days = {day_of(min(report.started_at, now)) for report in reports}
         await self._days.require(days | {today, today + 1})
 
-    async def _keep_pictures(self, reports: Sequence[SightingReport]) -> dict[str, str]:
-        """Put the crops into the blob store and return the blob of each sighting that has one."""
-        pictures = {report.id: report.picture for report in reports if report.picture is not None}
+    async def _keep_pictures(self, reports: Sequence[SightingReport]) -> Pictures:
+        """Put what the reports show into the blob store."""
+        pictures = {
+            (report.id, of): data for report in reports for of, data in report.pictures.items()
+        }
         outcomes = await asyncio.gather(
             *(self._blobs.put(picture) for picture in pictures.values()), return_exceptions=True
         )
-        blobs: dict[str, str] = {}
+        blobs: Pictures = {}
         failed: BaseException | None = None
-        for sighting_id, outcome in zip(pictures, outcomes, strict=True):
+        for key, outcome in zip(pictures, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 failed = outcome
             else:
-                blobs[sighting_id] = outcome
+                blobs[key] = outcome
         if failed is not None:
             await self._blobs.delete(list(blobs.values()))
             raise failed
@@ -131,7 +136,7 @@ class SightingIntake:
         reporter: Reporter,
         sequence: int,
         reports: Sequence[SightingReport],
-        pictures: dict[str, str],
+        pictures: Pictures,
     ) -> set[str]:
         """Write a batch and return the pictures that its rows name now."""
         await hold_epoch(tx.session, reporter.camera_id, reporter.epoch)
@@ -174,16 +179,14 @@ class SightingIntake:
             if row is None:
                 row = self._new_row(tx, report, reporter)
             self._fill(tx, row, report, reporter)
-            if report.id in pictures:
-                if row.crop_blob_id is not None:
-                    replaced.append(row.crop_blob_id)
-                row.crop_blob_id = pictures[report.id]
+            replaced += _show(row, pictures)
             changes.append(_Change(row=row, report=report, created=created))
         await _write_candidates(tx, changes)
         await queue_removals(tx, replaced)
         await _append_events(tx, changes)
         await _mark_seen(tx, changes)
-        return {change.row.crop_blob_id for change in changes if change.row.crop_blob_id}
+        shown = {(change.row.crop_blob_id, change.row.context_blob_id) for change in changes}
+        return {blob_id for both in shown for blob_id in both if blob_id is not None}
 
     def _new_row(self, tx: Transaction, report: SightingReport, reporter: Reporter) -> SightingRow:
         row = SightingRow(
@@ -191,6 +194,7 @@ class SightingIntake:
             camera_id=reporter.camera_id,
             unknown_id=None,
             crop_blob_id=None,
+            context_blob_id=None,
             # never changed after: lists are paged by it
             started_at=report.started_at,
             ended_at=report.ended_at,
@@ -223,6 +227,17 @@ class SightingIntake:
             self._vault, table="sightings", column="embedding", row_id=row.id
         )
         row.updated_at = tx.now
+
+
+def _show(row: SightingRow, pictures: Pictures) -> list[str]:
+    """Let a sighting show its new pictures; returns those that it shows no more."""
+    crop, context = pictures.get((row.id, "face")), pictures.get((row.id, "context"))
+    if crop is None and context is None:
+        return []
+    # both are of one shot: an old context does not stay beside a new face, nor the other way round
+    before = (row.crop_blob_id, row.context_blob_id)
+    row.crop_blob_id, row.context_blob_id = crop, context
+    return [blob_id for blob_id in before if blob_id is not None]
 
 
 async def _progress(tx: Transaction, reporter: Reporter) -> WorkerSessionRow:

@@ -46,6 +46,7 @@ def report_of(message: gateway_pb2.SightingReport) -> SightingReport:
         candidates=tuple(Candidate.from_proto(c) for c in message.evidence.candidates),
         embedding=Embedding.from_proto(message.embedding),
         crop=message.crop,
+        context=message.context,
     )
 
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from control_plane.face_values import Box, Candidate, Embedding, Quality
 from service_runtime.errors import NotFound
@@ -19,6 +19,9 @@ CONFIRMED: Final = "confirmed"
 MOVED: Final = "moved"
 REJECTED: Final = "rejected"
 _JPEG_START: Final = b"\xff\xd8\xff"
+
+PictureOf = Literal["face", "context"]
+"""What a picture of a sighting shows: the face with some surroundings, or all that was seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class SightingReport:
     candidates: tuple[Candidate, ...]
     embedding: Embedding
     crop: bytes = dataclasses.field(repr=False)
+    context: bytes = dataclasses.field(repr=False)
 
     @property
     def people(self) -> set[str]:
@@ -64,9 +68,10 @@ class SightingReport:
         return named | {candidate.person_id for candidate in self.candidates}
 
     @property
-    def picture(self) -> bytes | None:
-        """The crop, where it is the JPEG that it has to be: clients are told that it is one."""
-        return self.crop if self.crop.startswith(_JPEG_START) else None
+    def pictures(self) -> dict[PictureOf, bytes]:
+        """Those that are the JPEGs that they have to be: clients are told that they are."""
+        given: dict[PictureOf, bytes] = {"face": self.crop, "context": self.context}
+        return {of: data for of, data in given.items() if data.startswith(_JPEG_START)}
 
     def not_after(self, now: datetime) -> Self:
         """Return the report with no time that is still to come.

@@ -86,7 +86,7 @@ async def _remove(tx: Transaction, which: ColumnElement[bool]) -> RemovedSightin
     removed = await tx.session.execute(
         delete(SightingRow)
         .where(which)
-        .returning(SightingRow.id, SightingRow.crop_blob_id)
+        .returning(SightingRow.id, SightingRow.crop_blob_id, SightingRow.context_blob_id)
         .execution_options(synchronize_session=False)
     )
     rows = removed.all()
@@ -100,5 +100,10 @@ async def _remove(tx: Transaction, which: ColumnElement[bool]) -> RemovedSightin
         )
     return RemovedSightings(
         ids=[row.id for row in rows],
-        blob_ids=[row.crop_blob_id for row in rows if row.crop_blob_id is not None],
+        blob_ids=[
+            blob_id
+            for row in rows
+            for blob_id in (row.crop_blob_id, row.context_blob_id)
+            if blob_id is not None
+        ],
     )

@@ -81,8 +81,17 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: pb.GetSightingImageRequest, _context: grpc.aio.ServicerContext
     ) -> httpbody_pb2.HttpBody:
         """Return the face with some surroundings, as a JPEG."""
-        sighting_id = model.sighting_id_of(request.sighting_id)
-        camera_id, blob_id = await self._store.crop(sighting_id)
+        return await self._picture(request.sighting_id, "face")
+
+    async def GetSightingContext(
+        self, request: pb.GetSightingContextRequest, _context: grpc.aio.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        """Return the whole picture in which the face was seen, as a JPEG."""
+        return await self._picture(request.sighting_id, "context")
+
+    async def _picture(self, text: str, of: model.PictureOf) -> httpbody_pb2.HttpBody:
+        sighting_id = model.sighting_id_of(text)
+        camera_id, blob_id = await self._store.picture(sighting_id, of)
         require_sighting(sighting_id, camera_id)
         try:
             if blob_id is None:

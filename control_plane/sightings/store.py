@@ -19,6 +19,7 @@ from control_plane.sightings.model import (
     Evidence,
     Label,
     NamedCandidate,
+    PictureOf,
     Sighting,
     SightingFilter,
 )
@@ -63,8 +64,8 @@ class SightingStore:
             rows = await session.scalars(query.order_by(*newest_first).limit(limit))
             return await _complete(session, list(rows))
 
-    async def crop(self, sighting_id: str) -> tuple[str, str | None]:
-        """Return the camera of a sighting, and where its picture is, if it has one.
+    async def picture(self, sighting_id: str, of: PictureOf) -> tuple[str, str | None]:
+        """Return the camera of a sighting, and where a picture of it is, if it has that one.
 
         Raises:
             NotFound: There is no such sighting.
@@ -73,7 +74,7 @@ class SightingStore:
             row = await session.get(SightingRow, sighting_id)
             if row is None:
                 raise model.sighting_not_found(sighting_id)
-            return row.camera_id, row.crop_blob_id
+            return row.camera_id, row.crop_blob_id if of == "face" else row.context_blob_id
 
 
 def narrowed(query: Select[SightingRow], shown: SightingFilter) -> Select[SightingRow]:

@@ -57,6 +57,7 @@ class SightingRow(Base):
     # little-endian float32 values, sealed
     embedding: Mapped[bytes] = mapped_column(LargeBinary)
     crop_blob_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    context_blob_id: Mapped[str | None] = mapped_column(String(64), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -80,7 +80,7 @@ def test_an_rpc_has_roles_a_rest_spelling_or_a_reason_and_says_whether_it_repeat
 
 
 PEOPLE = {policy_pb2.ROLE_VIEWER, policy_pb2.ROLE_OPERATOR, policy_pb2.ROLE_ADMIN}
-FACES_SHOWN = {"GetSightingImage", "GetSnapshot", "StreamLive"}
+FACES_SHOWN = {"GetSightingImage", "GetSightingContext", "GetSnapshot", "StreamLive"}
 """What shows a picture of a face, or searches by one."""
 
 

@@ -5,6 +5,7 @@ One mesh serves the tests of this file in their order; the last one ends it.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from cli.demo.clip_maker import astronaut_photo, make_demo_clip
 from cli.demo.footage import ASTRONAUT
+from face_engine.pictures import decode_picture
 from tests.support.mesh import SERVICES, Mesh, is_gone, running_mesh, wait_until
 
 pytestmark = pytest.mark.timeout(180)
@@ -109,6 +111,29 @@ def test_the_astronaut_is_seen_and_named(mesh: Mesh, rest: httpx.Client, camera_
     picture = rest.get(f"/sightings/{seen['id']}/image")
     assert picture.headers["content-type"] == "image/jpeg"
     assert picture.content[:3] == b"\xff\xd8\xff"
+
+
+def test_what_the_camera_sees_can_be_looked_at(
+    mesh: Mesh, rest: httpx.Client, camera_id: str, tmp_path: Path
+) -> None:
+    saved = tmp_path / "wall.jpg"
+    done = mesh.cli("camera", "snapshot", "Wall", str(saved), "--longest-side", "640")
+    assert done.returncode == 0, done.stderr
+    shown = decode_picture(saved.read_bytes())
+    assert max(shown.shape) <= 640
+    assert shown.std() > 10
+    url = json.loads(mesh.cli("camera", "live", "Wall", "--json").stdout)["url"]
+    with httpx.stream("GET", url, timeout=30, trust_env=False) as live:
+        assert live.headers["content-type"].startswith("multipart/x-mixed-replace; boundary=")
+        held = b""
+        for chunk in live.iter_raw():
+            held += chunk
+            pictures = re.findall(rb"\r\n\r\n(\xff\xd8\xff.+?)\r\n--", held, re.DOTALL)
+            if len({bytes(picture) for picture in pictures}) >= 3:
+                break
+    assert all(decode_picture(picture).size for picture in pictures)
+    looks = rest.get("/audit", params={"object_id": camera_id}).json()["data"]
+    assert {"snapshot.get", "live.stream"} <= {look["action"] for look in looks}
 
 
 def test_the_commands_show_the_same(mesh: Mesh, camera_id: str) -> None:

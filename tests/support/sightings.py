@@ -22,6 +22,7 @@ from service_runtime.clients import MeshChannel
 from tests.support.fake_index import PACK, embedding, vector
 
 CROP = b"\xff\xd8\xff a crop"
+CONTEXT = b"\xff\xd8\xff all of the picture"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -40,6 +41,7 @@ def report(
     revision: int = 1,
     also: str = "",
     crop: bytes = b"",
+    context: bytes = b"",
     start: float = 0,
     end: float | None = None,
     face: NDArray[np.float32] | None = None,
@@ -74,6 +76,7 @@ def report(
         },
         embedding=embedding(vector(1) if face is None else face),
         crop=crop,
+        context=context,
     )
 
 

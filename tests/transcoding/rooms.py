@@ -228,6 +228,12 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self._recording.note("GetSightingImage", request, context)
         return httpbody_pb2.HttpBody(content_type="image/jpeg", data=JPEG)
 
+    async def GetSightingContext(
+        self, request: sighting_service_pb2.GetSightingContextRequest, context: Context
+    ) -> httpbody_pb2.HttpBody:
+        self._recording.note("GetSightingContext", request, context)
+        return httpbody_pb2.HttpBody(content_type="image/jpeg", data=JPEG)
+
 
 class Tokens(token_service_pb2_grpc.TokenServiceServicer):
     """A token that nobody would take."""

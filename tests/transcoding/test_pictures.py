@@ -39,8 +39,9 @@ async def test_a_picture_over_the_limit_is_413(client: httpx.AsyncClient) -> Non
     assert response.json()["details"] == []
 
 
-async def test_a_picture_leaves_with_its_type(client: httpx.AsyncClient) -> None:
-    response = await client.get("/sightings/s1/image")
+@pytest.mark.parametrize("shown", ["image", "context"])
+async def test_a_picture_leaves_with_its_type(client: httpx.AsyncClient, shown: str) -> None:
+    response = await client.get(f"/sightings/s1/{shown}")
     assert response.status_code == 200
     assert response.headers["content-type"] == "image/jpeg"
     assert response.content == JPEG

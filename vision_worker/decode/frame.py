@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_worker.decode.picture import Picture
+from vision_worker.decode.prepared import PreparedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,6 +22,7 @@ class Frame:
         index: counts the sampled frames of this source from 0.
         cut: nothing says that this frame follows the one before: a recording begins again, or the
             size of the picture changed.
+        prepared: its place in a batch that lies ready for the detector, where there is one.
     """
 
     image: NDArray[np.uint8]
@@ -29,6 +31,7 @@ class Frame:
     media_s: float
     index: int
     cut: bool
+    prepared: PreparedRow | None = None
 
     @property
     def scale(self) -> tuple[float, float]:

@@ -10,9 +10,30 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final, Protocol
 
 from vision_worker.decode.frame import Frame
 from vision_worker.sources.failure import SourceFailure
+
+MOST_WAITING: Final = 64
+"""Frames that may wait at most, however long the bursts."""
+
+
+class FrameSink(Protocol):
+    """Where a reader puts frames: the queue itself, or what stands before it."""
+
+    @property
+    def dropped(self) -> int:
+        """Return how many frames newer ones pushed out."""
+        ...
+
+    def put(self, frame: Frame) -> None:
+        """Hand a frame over."""
+        ...
+
+    def finish(self, failure: SourceFailure | None = None) -> None:
+        """Say that no frame follows, and why if that is a failure."""
+        ...
 
 
 class NewestFrames(AsyncIterator[Frame]):
@@ -27,6 +48,11 @@ class NewestFrames(AsyncIterator[Frame]):
         self._failure: SourceFailure | None = None
         self._news = asyncio.Event()
         self.dropped = 0
+
+    def make_room(self, frames: int) -> None:
+        """Let as many frames wait, where they come in bursts; from the writing thread."""
+        with self._lock:
+            self._capacity = max(self._capacity, min(frames, MOST_WAITING))
 
     def put(self, frame: Frame) -> None:
         """Hand a frame over; from the writing thread."""

@@ -15,22 +15,22 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from vision_worker.decode.batch import DecoderName
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.lateness import Lateness
-from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.newest_frames import FrameSink
 from vision_worker.decode.picture import AvPicture
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
+from vision_worker.decode.step_clock import StepClock
 from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
+from vision_worker.sources.limits import CODECS, MAX_PIXELS
 from vision_worker.sources.opening import OpenedSource, Source
 
-_CODECS = frozenset(
-    {"h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9", "av1", "rawvideo"}
-)
-_MAX_PIXELS = 16_777_216
 _USUAL_FRAME_S = 1 / 25
-_NO_PICTURE_S = 10.0
+_UNDECODABLE = "The pictures cannot be decoded; they are damaged, or larger than 16 megapixels."
+_NO_PICTURE_S = 8.0  # with the probing before it, 10 s from the connection on
 _DAMAGED_IN_A_ROW = 200
 _LARGEST_LAG_S = 2.0
 _INTERPOLATION = "AREA"
@@ -55,7 +55,7 @@ class FrameReader:
     def __init__(
         self,
         source: Source,
-        frames: NewestFrames,
+        frames: FrameSink,
         settings: DecodeSettings,
         clock: ThreadClock,
     ) -> None:
@@ -64,7 +64,7 @@ class FrameReader:
         self._settings = settings
         self._clock = clock
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
+        self._thread = threading.Thread(target=self.run, name="decode", daemon=True)
         self._sampler = TimeSampler(settings.sample_fps)
         self._rate = SampleRate(settings.sample_fps)
         self._lateness = Lateness()
@@ -75,16 +75,19 @@ class FrameReader:
         self._size: tuple[int, int] | None = None
         self._cut = False
         self._began_s: float | None = None
+        self._opened: OpenedSource | None = None
         self._last_picture_s = 0.0
-        self._step_s: float | None = None  # when the present step began; None while it waits
+        self._step = StepClock()
 
     def start(self) -> None:
         """Begin in a thread of its own, which does not keep the process alive."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; a read that hangs in libav ends by its timeout."""
+        """Ask the thread to end; a source that is being opened ends by its own timeout."""
         self._stop.set()
+        if self._opened is not None:
+            self._opened.interrupt()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread's end; blocks. Return whether it ended."""
@@ -116,11 +119,21 @@ class FrameReader:
     @property
     def stuck_s(self) -> float:
         """Return how long the thread's present step takes so far; waiting is none."""
-        step_s = self._step_s
-        return 0.0 if step_s is None else time.monotonic() - step_s
+        return self._step.stuck_s
 
-    def _run(self) -> None:
-        self._step_s = time.monotonic()
+    @property
+    def decoder(self) -> DecoderName:
+        """Return what decodes: libav, always."""
+        return "pyav"
+
+    @property
+    def decoder_reason(self) -> str:
+        """Return nothing: it is as it should be."""
+        return ""
+
+    def run(self) -> None:
+        """Read in this very thread, to the end."""
+        self._step.begin()
         try:
             self._read()
         except SourceFailure as failure:
@@ -132,12 +145,12 @@ class FrameReader:
         else:
             self._frames.finish()
         finally:
-            self._step_s = None
+            self._step.rest()
 
     def _read(self) -> None:
-        opened = self._source.open()
+        opened = self._opened = self._source.open()
         try:
-            stream = _video_stream(opened)
+            stream = video_stream(opened)
             frame_s = float(1 / stream.average_rate) if stream.average_rate else None
             skip = SkipPolicy(sample_period_s=self._sampler.period_s, frame_s=frame_s)
             timeline = MediaTimeline(frame_s or _USUAL_FRAME_S)
@@ -151,6 +164,8 @@ class FrameReader:
                     raise opened.failure or SourceFailure(
                         "ended" if self._decoded else "not_a_stream"
                     )
+                if self._decoded == before and self._damaged_in_a_row:
+                    raise SourceFailure("unsupported_codec", _UNDECODABLE)
                 if self._decoded == before:
                     raise SourceFailure("not_a_stream", "The file holds no picture to be decoded.")
                 if not self._source.loops:
@@ -178,10 +193,12 @@ class FrameReader:
         """Read to the end, or until asked to stop."""
         packets = opened.packets(stream)
         while not self._stop.is_set():
-            self._step_s = time.monotonic()
+            self._step.begin()
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
+                if self._stop.is_set():
+                    return
                 if self._source.live:
                     raise opened.failure or failure_at_reading(error) from None
                 self._damaged += 1
@@ -207,9 +224,7 @@ class FrameReader:
             self._damaged += 1
             self._damaged_in_a_row += 1
             if self._damaged_in_a_row >= _DAMAGED_IN_A_ROW:
-                raise SourceFailure(
-                    "unsupported_codec", "The camera's pictures cannot be decoded; use H.264."
-                ) from None
+                raise SourceFailure("unsupported_codec", _UNDECODABLE) from None
             return []
         finally:
             self._decode_s += time.perf_counter() - began
@@ -266,9 +281,9 @@ class FrameReader:
         ahead_s = self._began_s + media_s - now_s
         if ahead_s < -_LARGEST_LAG_S:
             self._began_s -= ahead_s  # after a pause of the machine go on, do not rush
-        self._step_s = None
+        self._step.rest()
         stopped = ahead_s > 0 and self._clock.wait(self._stop, ahead_s)
-        self._step_s = time.monotonic()
+        self._step.begin()
         self._last_picture_s = self._clock.monotonic()
         return stopped
 
@@ -278,23 +293,23 @@ class FrameReader:
             raise SourceFailure("no_key_frame")
 
 
-def _video_stream(opened: OpenedSource) -> VideoStream:
+def video_stream(opened: OpenedSource) -> VideoStream:
     """Return the first picture stream, ready to be decoded within limits."""
     streams = opened.container.streams.video
     if not streams:
         raise SourceFailure("not_a_stream", "This stream holds no picture; check the address.")
     stream = streams[0]
     context = stream.codec_context
-    if stream.codec.canonical_name not in _CODECS:
+    if stream.codec.canonical_name not in CODECS:
         raise SourceFailure(
             "unsupported_codec", "The camera's codec is not supported; set it to H.264 or H.265."
         )
-    if context.width * context.height > _MAX_PIXELS:
+    if context.width * context.height > MAX_PIXELS:
         raise SourceFailure(
             "unsupported_codec", "The camera's picture is too large; 16 megapixels are the limit."
         )
     # only here: libav ignores it among the options of the container
-    context.options = {"max_pixels": str(_MAX_PIXELS)}
+    context.options = {"max_pixels": str(MAX_PIXELS)}
     context.thread_count = 1
     return stream
 

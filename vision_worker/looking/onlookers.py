@@ -17,6 +17,7 @@ from service_runtime.clock import Clock
 from service_runtime.errors import ResourceExhausted, Unavailable
 from vision_worker.decode.frame import Frame
 from vision_worker.looking.drawing import render
+from vision_worker.looking.names import Names
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import DrawnPicture, Form, Scene, ShownFace, Zone
 
@@ -78,6 +79,7 @@ class Onlookers:
         self._drawing: asyncio.Task[None] | None = None
         self._trouble: Trouble | None = None
         self.zones: tuple[Zone, ...] = ()
+        self.names: Names | None = None
         self.drawn = 0
         """Pictures encoded so far."""
 
@@ -89,7 +91,7 @@ class Onlookers:
     def show(self, frame: Frame, faces: tuple[ShownFace, ...]) -> None:
         """Show what the camera sees now; a newer frame pushes out one that nobody drew yet."""
         self._trouble = None
-        self._newest = Scene(frame=frame, faces=faces, zones=self.zones)
+        self._newest = Scene(frame=frame, faces=self._named(faces), zones=self.zones)
         self._fresh.set()
 
     def miss(self, trouble: Trouble | None) -> None:
@@ -155,6 +157,13 @@ class Onlookers:
                 drawing.result()  # it never ends by itself: raise what ended it
         return picture
 
+    def _named(self, faces: tuple[ShownFace, ...]) -> tuple[ShownFace, ...]:
+        people = {face.person_id for face in faces if face.person_id is not None}
+        if self.names is None or not people:
+            return faces
+        names = self.names.of(people)
+        return tuple(replace(face, name=names.get(face.person_id or "", "")) for face in faces)
+
     def _no_picture(self) -> Unavailable:
         trouble = self._trouble or Trouble(
             reason="starting", sentence="Its first picture has not come yet; try again shortly."
@@ -185,6 +194,8 @@ class Onlookers:
                 self._drawing = None
                 self._newest = None
                 self._fresh.clear()
+                if self.names is not None:
+                    self.names.forget()
 
     async def _draw_for_ever(self) -> None:
         while True:

@@ -24,7 +24,7 @@ from tests.support.audited_changes import alerts, cameras, people, site, webhook
 from tests.support.audited_changes.walk import NOTE, PASSWORD, Changes, Walk
 from tests.support.people import running_people_site
 from tests.support.refusals import refused
-from tests.support.sightings import Reports, report
+from tests.support.sightings import CONTEXT, CROP, Reports, report
 
 CHANGES: Changes = (
     cameras.CHANGES | people.CHANGES | alerts.CHANGES | webhooks.CHANGES | site.CHANGES
@@ -143,7 +143,7 @@ async def test_a_worker_of_an_older_epoch_leaves_an_entry(walk: Walk) -> None:
 
 async def test_each_look_at_a_face_leaves_an_entry(walk: Walk) -> None:
     reports = await Reports.open(walk.site)
-    await reports.send(one := report("unknown", crop=b"\xff\xd8\xffa face"))
+    await reports.send(one := report("unknown", crop=CROP, context=CONTEXT))
     pictures: Any = sighting_service_pb2_grpc.SightingServiceStub(walk.site.channel("viewer"))
     request = sighting_service_pb2.GetSightingImageRequest(sighting_id=one.id)
     for _ in range(2):
@@ -152,6 +152,11 @@ async def test_each_look_at_a_face_leaves_an_entry(walk: Walk) -> None:
     assert [(e.actor, e.object.kind, e.object.id) for e in entries] == [
         ("test-viewer", "sighting", one.id)
     ] * 2
+    await pictures.GetSightingContext(
+        sighting_service_pb2.GetSightingContextRequest(sighting_id=one.id)
+    )
+    (entry,) = await walk.entries(action="sighting_context.get")
+    assert (entry.actor, entry.object.id) == ("test-viewer", one.id)
 
 
 async def test_reading_the_audit_is_an_entry_too(walk: Walk) -> None:

@@ -30,7 +30,7 @@ from dfip.control_plane.v1 import (
 from tests.contract.test_roles import LIMITED
 from tests.support.control_plane import RunningControlPlane, running_control_plane
 from tests.support.refusals import refused
-from tests.support.sightings import Reports, report
+from tests.support.sightings import CONTEXT, Reports, report
 
 NOBODY = "7f6c1c1e-0d0b-4a53-9d41-6f1f6a2f5c11"
 
@@ -79,7 +79,7 @@ async def site(tmp_path: Path, database_engine: str) -> AsyncIterator[Site]:
         workers = await Reports.open(running), await Reports.open(running)
         seen = {}
         for worker in workers:
-            one = report("unknown", crop=b"\xff\xd8\xffa face")
+            one = report("unknown", crop=b"\xff\xd8\xffa face", context=CONTEXT)
             await worker.send(one)
             seen[worker.camera_id] = one.id
         yield Site(running, workers, seen)
@@ -147,6 +147,12 @@ async def get_image(site: Site, stubs: Stubs, camera_id: str) -> None:
     sighting_id = site.sighting_of[camera_id]
     request = sighting_service_pb2.GetSightingImageRequest(sighting_id=sighting_id)
     assert (await stubs.sightings.GetSightingImage(request)).data
+
+
+async def get_context(site: Site, stubs: Stubs, camera_id: str) -> None:
+    sighting_id = site.sighting_of[camera_id]
+    request = sighting_service_pb2.GetSightingContextRequest(sighting_id=sighting_id)
+    assert (await stubs.sightings.GetSightingContext(request)).data == CONTEXT
 
 
 async def query_telemetry(_: Site, stubs: Stubs, camera_id: str) -> None:
@@ -219,6 +225,7 @@ PROBES: dict[str, Probe] = {
     "SightingService/ListSightings": list_sightings,
     "SightingService/GetSighting": each(get_sighting),
     "SightingService/GetSightingImage": each(get_image),
+    "SightingService/GetSightingContext": each(get_context),
     "SightingService/WatchSightings": watch_sightings,
     "TelemetryService/QueryTelemetry": each(query_telemetry),
     "TokenService/IssueMediaTicket": issue_tickets,

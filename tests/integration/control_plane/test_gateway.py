@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 
 from control_plane.runtime.tables import CameraRuntimeRow
 from control_plane.sightings.tables import SightingRow
-from dfip.control_plane.v1 import control_plane_service_pb2
+from dfip.control_plane.v1 import control_plane_service_pb2, person_service_pb2
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as pb
+from dfip.control_plane.v1.person_service_pb2_grpc import PersonServiceStub
 from dfip.control_plane.v1.worker_gateway_service_pb2_grpc import WorkerGatewayServiceStub
 from service_runtime.identifiers import new_id
 from tests.integration.control_plane.conftest import RTSP, Site
@@ -97,6 +98,25 @@ async def test_a_worker_is_told_its_camera_with_defaults_filled_in(site: Site) -
     assert (config.pack_id, config.sample_fps, config.min_face_px) == ("builtin", 5, 40)
     assert (config.accelerator, config.accelerator_required) == ("auto", False)
     assert MessageToDict(assignment.zone_config) == {"zones": zones}
+
+
+async def test_a_worker_that_the_manager_started_is_told_what_people_are_called(
+    site: Site,
+) -> None:
+    persons: Any = PersonServiceStub(site.running.channel())
+    created = await persons.CreatePerson(person_service_pb2.CreatePersonRequest(name="Ada"))
+    camera_id = await site.camera()
+    token, _ = await site.worker_token(camera_id)
+    request = pb.NamePeopleRequest(person_ids=[created.data.id, "nobody", camera_id])
+    gateway: Any = WorkerGatewayServiceStub(site.running.channel(token=token))
+    assert dict((await gateway.NamePeople(request)).names) == {created.data.id: "Ada"}
+    assert not (await gateway.NamePeople(pb.NamePeopleRequest())).names
+    own = site.running.channel("worker", camera_id=camera_id, epoch=1)
+    with refused(grpc.StatusCode.PERMISSION_DENIED, "TOKEN_FOR_HEARTBEATS"):
+        await WorkerGatewayServiceStub(own).NamePeople(request)
+    await site.worker_token(camera_id)  # another worker has the camera now
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, "STALE_EPOCH"):
+        await gateway.NamePeople(request)
 
 
 async def test_a_worker_is_told_what_changes_for_it_and_nothing_else(site: Site) -> None:

@@ -31,7 +31,7 @@ from service_runtime.authentication import Caller, Ticket
 from tests.support.control_plane import RunningControlPlane, running_control_plane
 from tests.support.edge import RunningEdge, running_edge
 from tests.support.forgeries import forged_tokens
-from tests.support.sightings import Reports, report
+from tests.support.sightings import CONTEXT, Reports, report
 from tests.support.tokens import TestAuthority
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -125,7 +125,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         workers = [await Reports.open(site), await Reports.open(site)]
         sightings = []
         for worker in workers:
-            one = report("unknown", crop=PICTURE)
+            one = report("unknown", crop=PICTURE, context=CONTEXT)
             await worker.send(one)
             sightings.append(one.id)
         yield World(
@@ -155,6 +155,16 @@ async def test_a_picture_is_shown_by_its_address_alone_and_that_is_the_callers_l
     (row,) = (await audit.ListAuditEntries(request)).data
     assert (row.action, row.token_id, row.role) == ("sighting_image.get", token_id, "viewer")
     assert row.object.id == world.sightings[0]
+
+
+async def test_the_whole_picture_has_tickets_of_its_own(world: World) -> None:
+    face, context = await world.ticket(), await world.ticket("sighting_context")
+    response = await world.get(context["url"])
+    assert (response.status_code, response.content) == (200, CONTEXT)
+    path = f"/sightings/{world.sightings[0]}/context"
+    assert context["url"] == f"{path}?ticket={context['ticket']}"
+    for other in (f"{path}?ticket={face['ticket']}", f"{world.image}?ticket={context['ticket']}"):
+        assert await world.refusal(other) == (403, "TICKET_FOR_SOMETHING_ELSE")
 
 
 async def events(world: World, url: str, *, until: str) -> str:

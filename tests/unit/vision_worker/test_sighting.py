@@ -63,6 +63,7 @@ class Track:
                 box=(0.1, 0.1, 0.2, 0.2),
                 embedding=np.full(4, 0.5, np.float32),
                 crop=b"jpeg",
+                context=b"all of it",
                 captured_at=at,
             )
         )
@@ -162,6 +163,7 @@ def poor_shot() -> ShotRecord:
         box=(0.1, 0.1, 0.2, 0.2),
         embedding=np.full(4, 0.5, np.float32),
         crop=b"poor",
+        context=b"all of it",
         captured_at=START,
     )
 

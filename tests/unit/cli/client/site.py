@@ -7,11 +7,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import grpc
+from google.api import httpbody_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from cli.client.access import Access
-from dfip.camera_manager.v1 import manager_service_pb2, manager_service_pb2_grpc
+from dfip.camera_manager.v1 import (
+    manager_service_pb2,
+    manager_service_pb2_grpc,
+    media_service_pb2,
+    media_service_pb2_grpc,
+)
 from dfip.control_plane.v1 import (
     camera_pb2,
     control_plane_service_pb2,
@@ -32,6 +38,7 @@ from dfip.control_plane.v1 import (
 from service_runtime.secret import Secret
 
 REQUEST_ID = "request-1"
+JPEG = b"\xff\xd8\xff a picture"
 
 
 @dataclass
@@ -44,6 +51,8 @@ class World:
     sightings: list[sighting_pb2.Sighting] = field(default_factory=list)
     refused_photos: dict[bytes, str] = field(default_factory=dict)
     tokens: list[token_service_pb2.IssueTokenRequest] = field(default_factory=list)
+    tickets: list[token_service_pb2.IssueMediaTicketRequest] = field(default_factory=list)
+    snapshots: list[media_service_pb2.GetSnapshotRequest] = field(default_factory=list)
     resumed_with: list[str] = field(default_factory=list)
     manager_away: bool = False
     away: bool = False
@@ -250,6 +259,27 @@ class _Tokens(token_service_pb2_grpc.TokenServiceServicer):
         token = token_service_pb2.IssuedToken(token="a.b.c", role=request.role)
         return token_service_pb2.IssueTokenResponse(success=True, data=token)
 
+    async def IssueMediaTicket(
+        self,
+        request: token_service_pb2.IssueMediaTicketRequest,
+        context: grpc.aio.ServicerContext,  # noqa: ARG002 - the contract's signature
+    ) -> token_service_pb2.IssueMediaTicketResponse:
+        self.world.tickets.append(request)
+        ticket = token_service_pb2.MediaTicket(ticket="t", url="/cameras/c/live?ticket=t")
+        return token_service_pb2.IssueMediaTicketResponse(success=True, data=ticket)
+
+
+class _Media(media_service_pb2_grpc.MediaServiceServicer):
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    async def GetSnapshot(
+        self, request: media_service_pb2.GetSnapshotRequest, context: grpc.aio.ServicerContext
+    ) -> httpbody_pb2.HttpBody:
+        assert context is not None
+        self.world.snapshots.append(request)
+        return httpbody_pb2.HttpBody(content_type="image/jpeg", data=JPEG)
+
 
 class _Manager(manager_service_pb2_grpc.ManagerServiceServicer):
     def __init__(self, world: World) -> None:
@@ -279,6 +309,7 @@ async def serving(world: World) -> AsyncIterator[Access]:
     event_service_pb2_grpc.add_EventServiceServicer_to_server(_Events(world), server)
     token_service_pb2_grpc.add_TokenServiceServicer_to_server(_Tokens(world), server)
     manager_service_pb2_grpc.add_ManagerServiceServicer_to_server(_Manager(world), server)
+    media_service_pb2_grpc.add_MediaServiceServicer_to_server(_Media(world), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -31,6 +31,7 @@ from tests.support.fake_index import vector
 from tests.support.people import PeopleSite, running_people_site
 from tests.support.postgres import PostgresSite, postgres_programs
 from tests.support.refusals import refused
+from tests.support.sightings import CONTEXT, CROP, Reports, report
 
 RTSP = "rtsp://user:canary-pass@10.0.0.1/"
 
@@ -160,6 +161,11 @@ async def test_who_was_erased_since_is_erased_again(world: World) -> None:
     for person, values in ((ada, vector(1)), (bob, vector(0, 1))):
         portrait = b"\xff\xd8\xff" + person.name.encode()
         await world.people.enrol(person.id, values, portrait=portrait)
+    reports = await Reports.open(world.site)
+    await reports.send(
+        report("match", ada.id, crop=CROP + b"Ada", context=CONTEXT + b"Ada"),
+        report("match", bob.id, crop=CROP + b"Bob", context=CONTEXT + b"Bob"),
+    )
     backup = await world.backup(with_keys=True)
     await world.people.persons.DeletePerson(
         person_service_pb2.DeletePersonRequest(person_id=ada.id)
@@ -169,7 +175,8 @@ async def test_who_was_erased_since_is_erased_again(world: World) -> None:
     assert read_ledger(world.shelf / LEDGER_FILE) == [ada.id]
     restored = await world.restore(backup, master_key_file=None)
     assert (restored.erased_again, restored.has_key) == (1, True)
-    assert pictures(restored.data_dir) == {b"\xff\xd8\xffBob"}
+    of_bob = {b"\xff\xd8\xffBob", CROP + b"Bob", CONTEXT + b"Bob"}
+    assert pictures(restored.data_dir) == of_bob
     async with world.restored() as again:
         people = await again.persons.ListPersons(person_service_pb2.ListPersonsRequest())
         assert [person.name for person in people.data] == ["Bob"]

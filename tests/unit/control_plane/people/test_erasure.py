@@ -24,7 +24,7 @@ from service_runtime.clock import SystemClock
 from tests.support.fake_index import vector
 from tests.support.people import PeopleSite, running_people_site
 from tests.support.refusals import refused
-from tests.support.sightings import CROP, Reports, report
+from tests.support.sightings import CONTEXT, CROP, Reports, report
 from tests.support.virtual_clock import VirtualClock
 
 
@@ -42,6 +42,7 @@ NAME = "Adelheid Unmistakable"
 NOTES = "a note that nobody else has"
 PORTRAIT = b"\xff\xd8\xff the only portrait " + bytes(range(256))
 OWN_CROP = CROP + b" the only crop"
+OWN_CONTEXT = CONTEXT + b" the only one"
 
 
 def traces(folder: Path, *needles: bytes) -> list[str]:
@@ -71,17 +72,17 @@ async def test_the_receipt_says_what_went_and_nothing_stays(
     await site.enrol(ada.id, vector(1, 0.5), PORTRAIT + b"2")
     await site.enrol(bob.id, vector(0, 1))
     reports = await Reports.open(site.site)
-    await reports.send(report("match", ada.id, crop=OWN_CROP))
+    await reports.send(report("match", ada.id, crop=OWN_CROP, context=OWN_CONTEXT))
     await reports.send(report("review", ada.id), report("match", ada.id, crop=OWN_CROP + b"2"))
     of_bob = report("match", bob.id, also=ada.id)
     await reports.send(of_bob)
-    needles = (NAME.encode(), NOTES.encode(), PORTRAIT, OWN_CROP)
-    assert traces(tmp_path / "data", *needles)
+    needles = (NAME.encode(), NOTES.encode(), PORTRAIT, OWN_CROP, OWN_CONTEXT)
+    assert all(traces(tmp_path / "data", picture) for picture in (PORTRAIT, OWN_CROP, OWN_CONTEXT))
 
     receipt = (await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))).data
 
     assert (receipt.person_id, receipt.faces, receipt.sightings) == (ada.id, 2, 3)
-    assert receipt.pictures == 2 + 2
+    assert receipt.pictures == 2 + 3
     assert receipt.HasField("erased_at")
     assert traces(tmp_path / "data", *needles) == []
     sightings = sighting_service_pb2_grpc.SightingServiceStub(site.site.channel("viewer"))
@@ -99,15 +100,16 @@ async def test_a_worker_that_still_follows_the_face_brings_nothing_back(
 ) -> None:
     ada = await site.person(NAME)
     reports = await Reports.open(site.site)
-    seen = report("match", ada.id, crop=OWN_CROP)
+    seen = report("match", ada.id, crop=OWN_CROP, context=OWN_CONTEXT)
     await reports.send(seen)
     await site.persons.DeletePerson(pb.DeletePersonRequest(person_id=ada.id))
 
     # the same track goes on, as somebody unknown, with the picture of before; then a new one
     newcomer = report("unknown")
-    await reports.send(report("unknown", id=seen.id, revision=2, crop=OWN_CROP), newcomer)
+    again = report("unknown", id=seen.id, revision=2, crop=OWN_CROP, context=OWN_CONTEXT)
+    await reports.send(again, newcomer)
 
-    assert traces(tmp_path / "data", OWN_CROP) == []
+    assert traces(tmp_path / "data", OWN_CROP, OWN_CONTEXT) == []
     sightings = sighting_service_pb2_grpc.SightingServiceStub(site.site.channel("viewer"))
     listed = await sightings.ListSightings(sighting_service_pb2.ListSightingsRequest())
     assert [sighting.id for sighting in listed.data] == [newcomer.id]

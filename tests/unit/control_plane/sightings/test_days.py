@@ -15,7 +15,7 @@ from control_plane.sightings.days import SIGHTINGS, drop_before, sighting_days
 from control_plane.sightings.tables import SightingCandidateRow, SightingIdRow, SightingRow
 from service_runtime.identifiers import new_id
 from tests.support.control_plane import RunningControlPlane, running_control_plane
-from tests.support.sightings import CROP, START, Reports, report
+from tests.support.sightings import CONTEXT, CROP, START, Reports, report
 from tests.support.virtual_clock import VirtualClock
 
 DAY = 86_400.0
@@ -54,7 +54,7 @@ async def test_a_day_goes_with_all_that_hangs_on_it(
     database = site.control_plane.parts.database
     reports = await Reports.open(site)
     person = new_id()
-    old = report("review", also=person, start=NOW - DAY, crop=CROP)
+    old = report("review", also=person, start=NOW - DAY, crop=CROP, context=CONTEXT)
     await reports.send(old, report("review", also=person, start=NOW))
     assert partition(database, NOON - timedelta(days=1)) in await database.partition_names(
         SIGHTINGS

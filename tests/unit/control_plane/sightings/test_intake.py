@@ -27,7 +27,7 @@ from dfip.control_plane.v1.worker_gateway_service_pb2 import SightingBatch
 from service_runtime.errors import FailedPrecondition
 from tests.support.control_plane import RunningControlPlane, running_control_plane
 from tests.support.refusals import refused
-from tests.support.sightings import CROP, START, Reports, report, stamp
+from tests.support.sightings import CONTEXT, CROP, START, Reports, report, stamp
 
 
 async def sightings_of(site: RunningControlPlane) -> list[sighting_pb2.Sighting]:
@@ -135,6 +135,33 @@ async def test_only_a_higher_revision_changes_a_sighting(
     stub = sighting_service_pb2_grpc.SightingServiceStub(site.channel("viewer"))
     request = sighting_service_pb2.GetSightingImageRequest(sighting_id=first.id)
     assert (await stub.GetSightingImage(request)).data == CROP + b"3"
+    await nothing_queued(site)
+    assert pictures(tmp_path) == 1
+
+
+async def test_both_pictures_of_a_sighting_are_of_one_shot(
+    site: RunningControlPlane, tmp_path: Path
+) -> None:
+    reports = await Reports.open(site)
+    first = report("unknown", crop=CROP, context=CONTEXT)
+    await reports.send(first)
+    stub = sighting_service_pb2_grpc.SightingServiceStub(site.channel("viewer"))
+    face = sighting_service_pb2.GetSightingImageRequest(sighting_id=first.id)
+    context = sighting_service_pb2.GetSightingContextRequest(sighting_id=first.id)
+    assert (await stub.GetSightingImage(face)).data == CROP
+    assert (await stub.GetSightingContext(context)).data == CONTEXT
+    assert pictures(tmp_path) == 2
+    await reports.send(report("unknown", id=first.id, revision=2))  # nothing better was seen
+    assert (await stub.GetSightingContext(context)).data == CONTEXT
+    later = report("unknown", id=first.id, revision=3, crop=CROP + b"2", context=CONTEXT + b"2")
+    await reports.send(later)
+    assert (await stub.GetSightingContext(context)).data == CONTEXT + b"2"
+    await nothing_queued(site)
+    assert pictures(tmp_path) == 2
+    await reports.send(report("unknown", id=first.id, revision=4, crop=CROP, context=b"<svg>"))
+    assert (await stub.GetSightingImage(face)).data == CROP
+    with refused(grpc.StatusCode.NOT_FOUND, "SIGHTING_HAS_NO_IMAGE"):
+        await stub.GetSightingContext(context)
     await nothing_queued(site)
     assert pictures(tmp_path) == 1
 

@@ -73,6 +73,9 @@ async def test_what_is_not_there_is_not_found(
             await sightings.GetSighting(pb.GetSightingRequest(sighting_id=sighting_id))
         with refused(NOT_FOUND, "SIGHTING_NOT_FOUND"):
             await sightings.GetSightingImage(pb.GetSightingImageRequest(sighting_id=sighting_id))
+        with refused(NOT_FOUND, "SIGHTING_NOT_FOUND"):
+            context = pb.GetSightingContextRequest(sighting_id=sighting_id)
+            await sightings.GetSightingContext(context)
     with refused(NOT_FOUND, "CAMERA_NOT_FOUND"):
         await sightings.ListSightings(pb.ListSightingsRequest(camera_id="door"))
     with refused(NOT_FOUND, "PERSON_NOT_FOUND"):

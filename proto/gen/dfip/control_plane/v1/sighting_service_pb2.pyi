@@ -67,6 +67,12 @@ class GetSightingImageRequest(_message.Message):
     sighting_id: str
     def __init__(self, sighting_id: _Optional[str] = ...) -> None: ...
 
+class GetSightingContextRequest(_message.Message):
+    __slots__ = ("sighting_id",)
+    SIGHTING_ID_FIELD_NUMBER: _ClassVar[int]
+    sighting_id: str
+    def __init__(self, sighting_id: _Optional[str] = ...) -> None: ...
+
 class LabelSightingRequest(_message.Message):
     __slots__ = ("sighting_id", "label", "person_id")
     SIGHTING_ID_FIELD_NUMBER: _ClassVar[int]

@@ -51,6 +51,11 @@ class SightingServiceStub:
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.GetSightingImageRequest.SerializeToString,
                 response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                 _registered_method=True)
+        self.GetSightingContext = channel.unary_unary(
+                '/dfip.control_plane.v1.SightingService/GetSightingContext',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.GetSightingContextRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
         self.LabelSighting = channel.unary_unary(
                 '/dfip.control_plane.v1.SightingService/LabelSighting',
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.LabelSightingRequest.SerializeToString,
@@ -88,6 +93,16 @@ class SightingServiceServicer:
 
     def GetSightingImage(self, request, context):
         """The face with some surroundings, as a JPEG.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSightingContext(self, request, context):
+        """The whole picture in which the face was seen best, scaled down, as a JPEG. Other faces that were
+        found in it cannot be recognised.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
@@ -133,6 +148,11 @@ def add_SightingServiceServicer_to_server(servicer, server):
             'GetSightingImage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSightingImage,
                     request_deserializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.GetSightingImageRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetSightingContext': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSightingContext,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.GetSightingContextRequest.FromString,
                     response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
             'LabelSighting': grpc.unary_unary_rpc_method_handler(
@@ -232,6 +252,33 @@ class SightingService:
             target,
             '/dfip.control_plane.v1.SightingService/GetSightingImage',
             dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.GetSightingImageRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSightingContext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.SightingService/GetSightingContext',
+            dfip_dot_control__plane_dot_v1_dot_sighting__service__pb2.GetSightingContextRequest.SerializeToString,
             google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,

@@ -32,13 +32,17 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2dfip/control_plane/v1/worker_gateway_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"dfip/control_plane/v1/camera.proto\x1a$dfip/control_plane/v1/sighting.proto\x1a%dfip/control_plane/v1/telemetry.proto\x1a&dfip/identity_index/v1/embedding.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x02\n\x0e\x43onnectRequest\x12\x33\n\x05hello\x18\x01 \x01(\x0b\x32\".dfip.control_plane.v1.WorkerHelloH\x00\x12;\n\theartbeat\x18\x02 \x01(\x0b\x32&.dfip.control_plane.v1.WorkerHeartbeatH\x00\x12\x39\n\tsightings\x18\x03 \x01(\x0b\x32$.dfip.control_plane.v1.SightingBatchH\x00\x12:\n\ttelemetry\x18\x04 \x01(\x0b\x32%.dfip.control_plane.v1.TelemetryBatchH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"e\n\x0bWorkerHello\x12\x1c\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tcamera_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x08pod_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xfd\x01\"\xb9\x03\n\x0fWorkerHeartbeat\x12S\n\rworker_status\x18\x01 \x01(\tB<\xbaH9r7R\x08startingR\x07runningR\x08stoppingR\x07stoppedR\x06\x66\x61iledR\x07\x62\x61\x63koff\x12\x43\n\rhealth_status\x18\x02 \x01(\tB,\xbaH)r\'R\x07healthyR\x08\x64\x65gradedR\tunhealthyR\x07unknown\x12!\n\x0e\x66\x61ilure_reason\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \x12 \n\x0b\x65rror_count\x18\x04 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x31\n\rnext_retry_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x13observed_generation\x18\x06 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x1d\n\x03\x66ps\x18\x07 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12&\n\x0cmemory_bytes\x18\x08 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12#\n\tcpu_share\x18\t \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"z\n\rSightingBatch\x12#\n\x08sequence\x18\x01 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x44\n\tsightings\x18\x02 \x03(\x0b\x32%.dfip.control_plane.v1.SightingReportB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\"\xb2\x05\n\x0eSightingReport\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x08track_id\x18\x02 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x1f\n\x08revision\x18\x03 \x01(\rB\r\xbaH\n*\x08\x18\xff\xff\xff\xff\x07(\x01\x12/\n\x08\x64\x65\x63ision\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18R\x05matchR\x06reviewR\x07unknown\x12\x1a\n\tperson_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x16\n\x05score\x18\x06 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x1a\n\tthreshold\x18\x07 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x1c\n\x06margin\x18\x08 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x00\x88\x01\x01\x12\x36\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x06\x66rames\x18\x0b \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x38\n\x03\x62ox\x18\x0c \x01(\x0b\x32#.dfip.identity_index.v1.BoundingBoxB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x07quality\x18\r \x01(\x0b\x32#.dfip.identity_index.v1.FaceQualityB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\x08\x65vidence\x18\x0e \x01(\x0b\x32\'.dfip.control_plane.v1.SightingEvidenceB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\tembedding\x18\x0f \x01(\x0b\x32&.dfip.identity_index.v1.EmbeddingBatchB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x04\x63rop\x18\x10 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80 B\t\n\x07_margin\"{\n\x0eTelemetryBatch\x12#\n\x08sequence\x18\x01 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x44\n\x07samples\x18\x02 \x03(\x0b\x32&.dfip.control_plane.v1.TelemetrySampleB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"\xcc\x02\n\x0f\x43onnectResponse\x12\x37\n\nassignment\x18\x01 \x01(\x0b\x32!.dfip.control_plane.v1.AssignmentH\x00\x12\x41\n\x0f\x61\x63knowledgement\x18\x02 \x01(\x0b\x32&.dfip.control_plane.v1.AcknowledgementH\x00\x12-\n\x05\x64rain\x18\x03 \x01(\x0b\x32\x1c.dfip.control_plane.v1.DrainH\x00\x12-\n\x05retry\x18\x04 \x01(\x0b\x32\x1c.dfip.control_plane.v1.RetryH\x00\x12T\n\x19telemetry_acknowledgement\x18\x05 \x01(\x0b\x32/.dfip.control_plane.v1.TelemetryAcknowledgementH\x00\x42\t\n\x07message\"\xca\x01\n\nAssignment\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x1e\n\x11\x63onnection_string\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x38\n\x0cmodel_config\x18\x04 \x01(\x0b\x32\".dfip.control_plane.v1.ModelConfig\x12,\n\x0bzone_config\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ngeneration\x18\x06 \x01(\r\"#\n\x0f\x41\x63knowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"F\n\x18TelemetryAcknowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10rejected_samples\x18\x02 \x01(\r\"\x17\n\x05\x44rain\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x07\n\x05Retry2\x81\x01\n\x14WorkerGatewayService\x12i\n\x07\x43onnect\x12%.dfip.control_plane.v1.ConnectRequest\x1a&.dfip.control_plane.v1.ConnectResponse\"\x0b\xaa\xbb\x18\x07\n\x01\x06\x10\x01\x18\x01(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2dfip/control_plane/v1/worker_gateway_service.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"dfip/control_plane/v1/camera.proto\x1a$dfip/control_plane/v1/sighting.proto\x1a%dfip/control_plane/v1/telemetry.proto\x1a&dfip/identity_index/v1/embedding.proto\x1a\x1c\x64\x66ip/options/v1/policy.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n\x11NamePeopleRequest\x12\"\n\nperson_ids\x18\x01 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10@\"\x04r\x02\x18@\"\x87\x01\n\x12NamePeopleResponse\x12\x43\n\x05names\x18\x01 \x03(\x0b\x32\x34.dfip.control_plane.v1.NamePeopleResponse.NamesEntry\x1a,\n\nNamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8b\x02\n\x0e\x43onnectRequest\x12\x33\n\x05hello\x18\x01 \x01(\x0b\x32\".dfip.control_plane.v1.WorkerHelloH\x00\x12;\n\theartbeat\x18\x02 \x01(\x0b\x32&.dfip.control_plane.v1.WorkerHeartbeatH\x00\x12\x39\n\tsightings\x18\x03 \x01(\x0b\x32$.dfip.control_plane.v1.SightingBatchH\x00\x12:\n\ttelemetry\x18\x04 \x01(\x0b\x32%.dfip.control_plane.v1.TelemetryBatchH\x00\x42\x10\n\x07message\x12\x05\xbaH\x02\x08\x01\"e\n\x0bWorkerHello\x12\x1c\n\nsession_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\tcamera_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x08pod_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xfd\x01\"\xb9\x03\n\x0fWorkerHeartbeat\x12S\n\rworker_status\x18\x01 \x01(\tB<\xbaH9r7R\x08startingR\x07runningR\x08stoppingR\x07stoppedR\x06\x66\x61iledR\x07\x62\x61\x63koff\x12\x43\n\rhealth_status\x18\x02 \x01(\tB,\xbaH)r\'R\x07healthyR\x08\x64\x65gradedR\tunhealthyR\x07unknown\x12!\n\x0e\x66\x61ilure_reason\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \x12 \n\x0b\x65rror_count\x18\x04 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x31\n\rnext_retry_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x13observed_generation\x18\x06 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x1d\n\x03\x66ps\x18\x07 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12&\n\x0cmemory_bytes\x18\x08 \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\x12#\n\tcpu_share\x18\t \x01(\x01\x42\x10\xbaH\r\x12\x0b)\x00\x00\x00\x00\x00\x00\x00\x00@\x01\"z\n\rSightingBatch\x12#\n\x08sequence\x18\x01 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x44\n\tsightings\x18\x02 \x03(\x0b\x32%.dfip.control_plane.v1.SightingReportB\n\xbaH\x07\x92\x01\x04\x08\x01\x10@\"\xce\x05\n\x0eSightingReport\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x08track_id\x18\x02 \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x1f\n\x08revision\x18\x03 \x01(\rB\r\xbaH\n*\x08\x18\xff\xff\xff\xff\x07(\x01\x12/\n\x08\x64\x65\x63ision\x18\x04 \x01(\tB\x1d\xbaH\x1ar\x18R\x05matchR\x06reviewR\x07unknown\x12\x1a\n\tperson_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x16\n\x05score\x18\x06 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x1a\n\tthreshold\x18\x07 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01\x12\x1c\n\x06margin\x18\x08 \x01(\x02\x42\x07\xbaH\x04\n\x02@\x01H\x00\x88\x01\x01\x12\x36\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nded_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\x06\x66rames\x18\x0b \x01(\rB\x0b\xbaH\x08*\x06\x18\xff\xff\xff\xff\x07\x12\x38\n\x03\x62ox\x18\x0c \x01(\x0b\x32#.dfip.identity_index.v1.BoundingBoxB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x07quality\x18\r \x01(\x0b\x32#.dfip.identity_index.v1.FaceQualityB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\x08\x65vidence\x18\x0e \x01(\x0b\x32\'.dfip.control_plane.v1.SightingEvidenceB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\tembedding\x18\x0f \x01(\x0b\x32&.dfip.identity_index.v1.EmbeddingBatchB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x04\x63rop\x18\x10 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80 \x12\x1a\n\x07\x63ontext\x18\x11 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80 B\t\n\x07_margin\"{\n\x0eTelemetryBatch\x12#\n\x08sequence\x18\x01 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x44\n\x07samples\x18\x02 \x03(\x0b\x32&.dfip.control_plane.v1.TelemetrySampleB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"\xcc\x02\n\x0f\x43onnectResponse\x12\x37\n\nassignment\x18\x01 \x01(\x0b\x32!.dfip.control_plane.v1.AssignmentH\x00\x12\x41\n\x0f\x61\x63knowledgement\x18\x02 \x01(\x0b\x32&.dfip.control_plane.v1.AcknowledgementH\x00\x12-\n\x05\x64rain\x18\x03 \x01(\x0b\x32\x1c.dfip.control_plane.v1.DrainH\x00\x12-\n\x05retry\x18\x04 \x01(\x0b\x32\x1c.dfip.control_plane.v1.RetryH\x00\x12T\n\x19telemetry_acknowledgement\x18\x05 \x01(\x0b\x32/.dfip.control_plane.v1.TelemetryAcknowledgementH\x00\x42\t\n\x07message\"\xca\x01\n\nAssignment\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x1e\n\x11\x63onnection_string\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x38\n\x0cmodel_config\x18\x04 \x01(\x0b\x32\".dfip.control_plane.v1.ModelConfig\x12,\n\x0bzone_config\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ngeneration\x18\x06 \x01(\r\"#\n\x0f\x41\x63knowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"F\n\x18TelemetryAcknowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10rejected_samples\x18\x02 \x01(\r\"\x17\n\x05\x44rain\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x07\n\x05Retry2\xf4\x01\n\x14WorkerGatewayService\x12i\n\x07\x43onnect\x12%.dfip.control_plane.v1.ConnectRequest\x1a&.dfip.control_plane.v1.ConnectResponse\"\x0b\xaa\xbb\x18\x07\n\x01\x06\x10\x01\x18\x01(\x01\x30\x01\x12q\n\nNamePeople\x12(.dfip.control_plane.v1.NamePeopleRequest\x1a).dfip.control_plane.v1.NamePeopleResponse\"\x0e\x90\x02\x01\xaa\xbb\x18\x07\n\x01\x06\x10\x01\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dfip.control_plane.v1.worker_gateway_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_NAMEPEOPLEREQUEST'].fields_by_name['person_ids']._loaded_options = None
+  _globals['_NAMEPEOPLEREQUEST'].fields_by_name['person_ids']._serialized_options = b'\272H\013\222\001\010\020@\"\004r\002\030@'
+  _globals['_NAMEPEOPLERESPONSE_NAMESENTRY']._loaded_options = None
+  _globals['_NAMEPEOPLERESPONSE_NAMESENTRY']._serialized_options = b'8\001'
   _globals['_CONNECTREQUEST'].oneofs_by_name['message']._loaded_options = None
   _globals['_CONNECTREQUEST'].oneofs_by_name['message']._serialized_options = b'\272H\002\010\001'
   _globals['_WORKERHELLO'].fields_by_name['session_id']._loaded_options = None
@@ -99,6 +103,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGHTINGREPORT'].fields_by_name['embedding']._serialized_options = b'\272H\003\310\001\001'
   _globals['_SIGHTINGREPORT'].fields_by_name['crop']._loaded_options = None
   _globals['_SIGHTINGREPORT'].fields_by_name['crop']._serialized_options = b'\272H\006z\004\030\200\200 '
+  _globals['_SIGHTINGREPORT'].fields_by_name['context']._loaded_options = None
+  _globals['_SIGHTINGREPORT'].fields_by_name['context']._serialized_options = b'\272H\006z\004\030\200\200 '
   _globals['_TELEMETRYBATCH'].fields_by_name['sequence']._loaded_options = None
   _globals['_TELEMETRYBATCH'].fields_by_name['sequence']._serialized_options = b'\272H\0162\014\030\377\377\377\377\377\377\377\377\177(\001'
   _globals['_TELEMETRYBATCH'].fields_by_name['samples']._loaded_options = None
@@ -107,30 +113,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSIGNMENT'].fields_by_name['connection_string']._serialized_options = b'\200\001\001'
   _globals['_WORKERGATEWAYSERVICE'].methods_by_name['Connect']._loaded_options = None
   _globals['_WORKERGATEWAYSERVICE'].methods_by_name['Connect']._serialized_options = b'\252\273\030\007\n\001\006\020\001\030\001'
-  _globals['_CONNECTREQUEST']._serialized_start=353
-  _globals['_CONNECTREQUEST']._serialized_end=620
-  _globals['_WORKERHELLO']._serialized_start=622
-  _globals['_WORKERHELLO']._serialized_end=723
-  _globals['_WORKERHEARTBEAT']._serialized_start=726
-  _globals['_WORKERHEARTBEAT']._serialized_end=1167
-  _globals['_SIGHTINGBATCH']._serialized_start=1169
-  _globals['_SIGHTINGBATCH']._serialized_end=1291
-  _globals['_SIGHTINGREPORT']._serialized_start=1294
-  _globals['_SIGHTINGREPORT']._serialized_end=1984
-  _globals['_TELEMETRYBATCH']._serialized_start=1986
-  _globals['_TELEMETRYBATCH']._serialized_end=2109
-  _globals['_CONNECTRESPONSE']._serialized_start=2112
-  _globals['_CONNECTRESPONSE']._serialized_end=2444
-  _globals['_ASSIGNMENT']._serialized_start=2447
-  _globals['_ASSIGNMENT']._serialized_end=2649
-  _globals['_ACKNOWLEDGEMENT']._serialized_start=2651
-  _globals['_ACKNOWLEDGEMENT']._serialized_end=2686
-  _globals['_TELEMETRYACKNOWLEDGEMENT']._serialized_start=2688
-  _globals['_TELEMETRYACKNOWLEDGEMENT']._serialized_end=2758
-  _globals['_DRAIN']._serialized_start=2760
-  _globals['_DRAIN']._serialized_end=2783
-  _globals['_RETRY']._serialized_start=2785
-  _globals['_RETRY']._serialized_end=2792
-  _globals['_WORKERGATEWAYSERVICE']._serialized_start=2795
-  _globals['_WORKERGATEWAYSERVICE']._serialized_end=2924
+  _globals['_WORKERGATEWAYSERVICE'].methods_by_name['NamePeople']._loaded_options = None
+  _globals['_WORKERGATEWAYSERVICE'].methods_by_name['NamePeople']._serialized_options = b'\220\002\001\252\273\030\007\n\001\006\020\001\030\001'
+  _globals['_NAMEPEOPLEREQUEST']._serialized_start=352
+  _globals['_NAMEPEOPLEREQUEST']._serialized_end=407
+  _globals['_NAMEPEOPLERESPONSE']._serialized_start=410
+  _globals['_NAMEPEOPLERESPONSE']._serialized_end=545
+  _globals['_NAMEPEOPLERESPONSE_NAMESENTRY']._serialized_start=501
+  _globals['_NAMEPEOPLERESPONSE_NAMESENTRY']._serialized_end=545
+  _globals['_CONNECTREQUEST']._serialized_start=548
+  _globals['_CONNECTREQUEST']._serialized_end=815
+  _globals['_WORKERHELLO']._serialized_start=817
+  _globals['_WORKERHELLO']._serialized_end=918
+  _globals['_WORKERHEARTBEAT']._serialized_start=921
+  _globals['_WORKERHEARTBEAT']._serialized_end=1362
+  _globals['_SIGHTINGBATCH']._serialized_start=1364
+  _globals['_SIGHTINGBATCH']._serialized_end=1486
+  _globals['_SIGHTINGREPORT']._serialized_start=1489
+  _globals['_SIGHTINGREPORT']._serialized_end=2207
+  _globals['_TELEMETRYBATCH']._serialized_start=2209
+  _globals['_TELEMETRYBATCH']._serialized_end=2332
+  _globals['_CONNECTRESPONSE']._serialized_start=2335
+  _globals['_CONNECTRESPONSE']._serialized_end=2667
+  _globals['_ASSIGNMENT']._serialized_start=2670
+  _globals['_ASSIGNMENT']._serialized_end=2872
+  _globals['_ACKNOWLEDGEMENT']._serialized_start=2874
+  _globals['_ACKNOWLEDGEMENT']._serialized_end=2909
+  _globals['_TELEMETRYACKNOWLEDGEMENT']._serialized_start=2911
+  _globals['_TELEMETRYACKNOWLEDGEMENT']._serialized_end=2981
+  _globals['_DRAIN']._serialized_start=2983
+  _globals['_DRAIN']._serialized_end=3006
+  _globals['_RETRY']._serialized_start=3008
+  _globals['_RETRY']._serialized_end=3015
+  _globals['_WORKERGATEWAYSERVICE']._serialized_start=3018
+  _globals['_WORKERGATEWAYSERVICE']._serialized_end=3262
 # @@protoc_insertion_point(module_scope)

@@ -16,6 +16,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class NamePeopleRequest(_message.Message):
+    __slots__ = ("person_ids",)
+    PERSON_IDS_FIELD_NUMBER: _ClassVar[int]
+    person_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, person_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NamePeopleResponse(_message.Message):
+    __slots__ = ("names",)
+    class NamesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.ScalarMap[str, str]
+    def __init__(self, names: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class ConnectRequest(_message.Message):
     __slots__ = ("hello", "heartbeat", "sightings", "telemetry")
     HELLO_FIELD_NUMBER: _ClassVar[int]
@@ -69,7 +88,7 @@ class SightingBatch(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., sightings: _Optional[_Iterable[_Union[SightingReport, _Mapping]]] = ...) -> None: ...
 
 class SightingReport(_message.Message):
-    __slots__ = ("id", "track_id", "revision", "decision", "person_id", "score", "threshold", "margin", "started_at", "ended_at", "frames", "box", "quality", "evidence", "embedding", "crop")
+    __slots__ = ("id", "track_id", "revision", "decision", "person_id", "score", "threshold", "margin", "started_at", "ended_at", "frames", "box", "quality", "evidence", "embedding", "crop", "context")
     ID_FIELD_NUMBER: _ClassVar[int]
     TRACK_ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +105,7 @@ class SightingReport(_message.Message):
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
     CROP_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     id: str
     track_id: int
     revision: int
@@ -102,7 +122,8 @@ class SightingReport(_message.Message):
     evidence: _sighting_pb2.SightingEvidence
     embedding: _embedding_pb2.EmbeddingBatch
     crop: bytes
-    def __init__(self, id: _Optional[str] = ..., track_id: _Optional[int] = ..., revision: _Optional[int] = ..., decision: _Optional[str] = ..., person_id: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., margin: _Optional[float] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frames: _Optional[int] = ..., box: _Optional[_Union[_embedding_pb2.BoundingBox, _Mapping]] = ..., quality: _Optional[_Union[_embedding_pb2.FaceQuality, _Mapping]] = ..., evidence: _Optional[_Union[_sighting_pb2.SightingEvidence, _Mapping]] = ..., embedding: _Optional[_Union[_embedding_pb2.EmbeddingBatch, _Mapping]] = ..., crop: _Optional[bytes] = ...) -> None: ...
+    context: bytes
+    def __init__(self, id: _Optional[str] = ..., track_id: _Optional[int] = ..., revision: _Optional[int] = ..., decision: _Optional[str] = ..., person_id: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., margin: _Optional[float] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frames: _Optional[int] = ..., box: _Optional[_Union[_embedding_pb2.BoundingBox, _Mapping]] = ..., quality: _Optional[_Union[_embedding_pb2.FaceQuality, _Mapping]] = ..., evidence: _Optional[_Union[_sighting_pb2.SightingEvidence, _Mapping]] = ..., embedding: _Optional[_Union[_embedding_pb2.EmbeddingBatch, _Mapping]] = ..., crop: _Optional[bytes] = ..., context: _Optional[bytes] = ...) -> None: ...
 
 class TelemetryBatch(_message.Message):
     __slots__ = ("sequence", "samples")

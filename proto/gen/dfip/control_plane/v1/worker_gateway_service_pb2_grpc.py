@@ -40,6 +40,11 @@ class WorkerGatewayServiceStub:
                 request_serializer=dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.ConnectRequest.SerializeToString,
                 response_deserializer=dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.ConnectResponse.FromString,
                 _registered_method=True)
+        self.NamePeople = channel.unary_unary(
+                '/dfip.control_plane.v1.WorkerGatewayService/NamePeople',
+                request_serializer=dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.NamePeopleRequest.SerializeToString,
+                response_deserializer=dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.NamePeopleResponse.FromString,
+                _registered_method=True)
 
 
 class WorkerGatewayServiceServicer:
@@ -53,6 +58,14 @@ class WorkerGatewayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def NamePeople(self, request, context):
+        """What people are called, for the pictures of a camera that somebody looks at just now. Workers
+        are told no names otherwise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkerGatewayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_WorkerGatewayServiceServicer_to_server(servicer, server):
                     servicer.Connect,
                     request_deserializer=dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.ConnectRequest.FromString,
                     response_serializer=dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.ConnectResponse.SerializeToString,
+            ),
+            'NamePeople': grpc.unary_unary_rpc_method_handler(
+                    servicer.NamePeople,
+                    request_deserializer=dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.NamePeopleRequest.FromString,
+                    response_serializer=dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.NamePeopleResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class WorkerGatewayService:
             '/dfip.control_plane.v1.WorkerGatewayService/Connect',
             dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.ConnectRequest.SerializeToString,
             dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.ConnectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NamePeople(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dfip.control_plane.v1.WorkerGatewayService/NamePeople',
+            dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.NamePeopleRequest.SerializeToString,
+            dfip_dot_control__plane_dot_v1_dot_worker__gateway__service__pb2.NamePeopleResponse.FromString,
             options,
             channel_credentials,
             insecure,

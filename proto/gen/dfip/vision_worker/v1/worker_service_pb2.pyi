@@ -66,7 +66,7 @@ class GetWorkerStatusResponse(_message.Message):
     def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., cameras: _Optional[_Iterable[_Union[CameraWork, _Mapping]]] = ..., capacity: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., engines: _Optional[int] = ..., spool: _Optional[_Union[SpoolState, _Mapping]] = ...) -> None: ...
 
 class CameraWork(_message.Message):
-    __slots__ = ("camera_id", "epoch", "worker_status", "failure_reason", "started_at", "ending", "fps", "frames_decoded", "frames_sampled", "frames_dropped", "faces_detected", "embeddings", "sightings_acknowledged", "sightings_pending", "sightings_dropped", "stages", "accelerator_asked", "accelerator_used", "models_loaded", "spool")
+    __slots__ = ("camera_id", "epoch", "worker_status", "failure_reason", "started_at", "ending", "fps", "frames_decoded", "frames_sampled", "frames_dropped", "faces_detected", "embeddings", "sightings_acknowledged", "sightings_pending", "sightings_dropped", "stages", "accelerator_asked", "accelerator_used", "models_loaded", "decoder", "decoder_reason", "spool")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     WORKER_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,8 @@ class CameraWork(_message.Message):
     ACCELERATOR_ASKED_FIELD_NUMBER: _ClassVar[int]
     ACCELERATOR_USED_FIELD_NUMBER: _ClassVar[int]
     MODELS_LOADED_FIELD_NUMBER: _ClassVar[int]
+    DECODER_FIELD_NUMBER: _ClassVar[int]
+    DECODER_REASON_FIELD_NUMBER: _ClassVar[int]
     SPOOL_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     epoch: int
@@ -106,8 +108,10 @@ class CameraWork(_message.Message):
     accelerator_asked: str
     accelerator_used: str
     models_loaded: bool
+    decoder: str
+    decoder_reason: str
     spool: SpoolState
-    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ending: _Optional[str] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., models_loaded: _Optional[bool] = ..., spool: _Optional[_Union[SpoolState, _Mapping]] = ...) -> None: ...
+    def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ending: _Optional[str] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., models_loaded: _Optional[bool] = ..., decoder: _Optional[str] = ..., decoder_reason: _Optional[str] = ..., spool: _Optional[_Union[SpoolState, _Mapping]] = ...) -> None: ...
 
 class SpoolState(_message.Message):
     __slots__ = ("telemetry_pending", "telemetry_acknowledged", "telemetry_dropped", "telemetry_rejected", "bytes", "trouble", "refusals", "set_aside")
