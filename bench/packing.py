@@ -34,20 +34,21 @@ _FULL = (*_QUICK, "8/1", "8/8")
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.packing", description=__doc__)
-    parser.add_argument("--pack", default="yunet-dlib")
+    parser.add_argument("--pack", help="by default yunet-dlib where its files are, else builtin")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--full", action="store_true", help="eight cameras too")
     parser.add_argument("--rows", nargs="+", metavar="CAMERAS/PER_WORKER")
     asked = parser.parse_args()
     models = media_root() / "models"
-    prepare_pack(asked.pack, folders=[models] if models.is_dir() else [])
+    pack = asked.pack or ("yunet-dlib" if models.is_dir() else "builtin")
+    prepare_pack(pack, folders=[models] if models.is_dir() else [])
     rows = asked.rows or (_FULL if asked.full else _QUICK)
     document: dict[str, object] = {
         "benchmark": "packing",
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
-        "pack": asked.pack,
-        "rows": [_measure(row, asked.pack, asked.seconds) for row in rows],
+        "pack": pack,
+        "rows": [_measure(row, pack, asked.seconds) for row in rows],
     }
     print(json.dumps(document, indent=2))
 

@@ -122,6 +122,11 @@ class PackedProcesses:
         """The living processes."""
         return frozenset(slot.process.pid for slot in self._slots.values())
 
+    def target(self, camera_id: str) -> str | None:
+        """Return where the process of a camera is reached."""
+        member = self._members.get(camera_id)
+        return None if member is None else member.slot.target
+
     def place(self, camera_id: str, token: Secret) -> Slot:
         """Put a camera into a process, a new one if need be; it is handed over afterwards.
 

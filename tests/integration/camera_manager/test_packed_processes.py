@@ -74,6 +74,8 @@ async def test_cameras_share_a_process_that_knows_none_of_them_until_it_is_told(
         assert set(calls.held) == {
             f"unix:{tmp_path}/s/w-packed-0001.sock", f"unix:{tmp_path}/s/w-packed-0002.sock",
         }  # fmt: skip
+        assert runtime.target(ONE) == runtime.target(TWO) == f"unix:{tmp_path}/s/w-packed-0001.sock"
+        assert runtime.target(new_id()) is None
         assert calls.tokens == [CANARY] * 3
         environment = psutil.Process(first).environ()
         assert "DFIP_CAMERA_ID" not in environment
