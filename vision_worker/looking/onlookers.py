@@ -91,7 +91,7 @@ class Onlookers:
     def show(self, frame: Frame, faces: tuple[ShownFace, ...]) -> None:
         """Show what the camera sees now; a newer frame pushes out one that nobody drew yet."""
         self._trouble = None
-        self._newest = Scene(frame=frame, faces=self._named(faces), zones=self.zones)
+        self._newest = Scene(frame=frame, faces=faces, zones=self.zones)
         self._fresh.set()
 
     def miss(self, trouble: Trouble | None) -> None:
@@ -157,12 +157,13 @@ class Onlookers:
                 drawing.result()  # it never ends by itself: raise what ended it
         return picture
 
-    def _named(self, faces: tuple[ShownFace, ...]) -> tuple[ShownFace, ...]:
-        people = {face.person_id for face in faces if face.person_id is not None}
+    async def _named(self, scene: Scene) -> Scene:
+        people = {face.person_id for face in scene.faces if face.person_id is not None}
         if self.names is None or not people:
-            return faces
-        names = self.names.of(people)
-        return tuple(replace(face, name=names.get(face.person_id or "", "")) for face in faces)
+            return scene
+        names = await self.names.of(people)
+        named = (replace(one, name=names.get(one.person_id or "", "")) for one in scene.faces)
+        return replace(scene, faces=tuple(named))
 
     def _no_picture(self) -> Unavailable:
         trouble = self._trouble or Trouble(
@@ -204,6 +205,7 @@ class Onlookers:
             scene = self._newest
             if scene is None:
                 continue
+            scene = await self._named(scene)
             due = self._due(self._clock.monotonic(), at_once=bool(scene.notice))
             for form in dict.fromkeys(viewer.form for viewer in due):
                 picture = await self._thread.run(partial(render, scene, form))
