@@ -22,6 +22,15 @@ _HEADS = ("cls", "obj", "bbox", "kps")
 _OUTPUTS = tuple(f"{head}_{stride}" for head in _HEADS for stride in _STRIDES)
 _GRID = 32
 
+CANVAS_SIDES = (
+    *(96, 128, 160, 192, 224, 256, 320, 384, 480, 544),
+    *(640, 736, 800, 864, 960, 1120, 1280, 1600),
+)
+"""Sides of what the network is given, multiples of the grid: pictures of any shape become few.
+
+The usual shapes of cameras need no more pixels than the next multiple has, or a little.
+"""
+
 _ACCEPT = 0.8
 """True faces of the photographs and the clip that both detectors see score 0.85 to 0.96."""
 _OVERLAP = 0.3
@@ -101,7 +110,11 @@ def input_sizes(working: tuple[int, int]) -> tuple[InputSize, ...]:
 
 
 def _padded(size: tuple[int, int]) -> tuple[int, int]:
-    return -(-size[0] // _GRID) * _GRID, -(-size[1] // _GRID) * _GRID
+    return _canvas_side(size[0]), _canvas_side(size[1])
+
+
+def _canvas_side(size: int) -> int:
+    return next((side for side in CANVAS_SIDES if side >= size), -(-size // _GRID) * _GRID)
 
 
 def _together(searches: Sequence[Detections]) -> Detections:
