@@ -38,10 +38,14 @@ SIDES: Final = (320, 640, 960, 1280, 1920, 3840)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why a camera shows nothing: a word of the closed list, and a sentence."""
+    """Why a camera shows nothing: a word of the closed list, and a sentence.
+
+    ``final`` says that waiting is of no use: it is not watched any more.
+    """
 
     reason: str
     sentence: str
+    final: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -97,6 +101,10 @@ class Onlookers:
     def miss(self, trouble: Trouble | None) -> None:
         """Take note of why there are no pictures; None where there are, or may be soon."""
         self._trouble = trouble
+        if trouble is not None and trouble.final:
+            for viewer in self._viewers:
+                viewer.news.set()
+            return
         if trouble is None or self._newest is None or self._newest.notice:
             return
         since = self._newest.frame.captured_at.strftime("%H:%M:%S UTC")
@@ -144,7 +152,8 @@ class Onlookers:
         while (picture := viewer.take()) is None:
             left_s = until - self._clock.monotonic()
             drawing = self._drawing
-            if left_s <= 0 or drawing is None:
+            is_over = self._trouble is not None and self._trouble.final
+            if left_s <= 0 or drawing is None or is_over:
                 raise self._no_picture()
             news = asyncio.create_task(viewer.news.wait())
             patience = asyncio.create_task(self._clock.sleep(left_s))
@@ -235,7 +244,7 @@ def trouble_of(worker_status: str, failure_reason: str) -> Trouble | None:
     if sentence is None:
         return None
     reason = worker_status if failure_reason == "none" else failure_reason
-    return Trouble(reason=reason, sentence=sentence)
+    return Trouble(reason=reason, sentence=sentence, final=worker_status == "stopping")
 
 
 def form_of(longest_side: int, *, default: int, annotated: bool) -> Form:
