@@ -6,7 +6,9 @@ Prints one JSON document. Clips are painted from photographs of people of whom o
 enrolled: far away, blurred, turned aside, dark, half covered, passing through a room, and good to
 see for a second. Strangers are painted the same way with their person left out of the gallery, and
 a recording of a concert is watched with everybody enrolled. `right` counts clips in which the right
-person and nobody else was named, `named` of the strangers those in which anybody was. FOLDER of the
+person and nobody else was named, `named` of the strangers those in which anybody was. Who never
+shows a face that could be compared has to be one unknown sighting all the same: `unseen` counts
+those clips without any. FOLDER of the
 media holds `data/` and `models/` (by default DFIP_TEST_MEDIA, else ../shared). Quick by default
 (half of the clips); with --pictures the labelled clips and a sheet of each are left there to look
 at. Nothing is asserted.
@@ -34,6 +36,7 @@ from tests.support.looks.watching import (
     LabelledClip,
     Outcome,
     labelled_clips,
+    never_seen_well,
     strangers,
     try_clip,
     watch_clip,
@@ -71,12 +74,17 @@ def measure_pack(pack_id: str, asked: argparse.Namespace) -> dict[str, object]:
     with open_engine(pack_id, accelerator="cpu") as engine:
         portraits = read_portraits(engine, asked.media / "data")
         step = 1 if asked.full else 2
-        known, unknown = labelled_clips(portraits)[::step], strangers(portraits)[::step]
+        known, unknown, never = (
+            make(portraits)[::step] for make in (labelled_clips, strangers, never_seen_well)
+        )
         if asked.pictures is not None:
-            for clip in (*known, *unknown):
+            for clip in (*known, *unknown, *never):
                 show(clip, asked.pictures)
         began = time.perf_counter()
-        seen = [asyncio.run(_said(engine, clip)) for clip in (*known, *unknown)]
+        named, strange, poor = (
+            [asyncio.run(_said(engine, clip)) for clip in clips]
+            for clips in (known, unknown, never)
+        )
         concert = asyncio.run(
             watch_clip(engine, asked.media / "data" / "stage_clip.mp4", everybody(portraits))
         )
@@ -84,8 +92,14 @@ def measure_pack(pack_id: str, asked: argparse.Namespace) -> dict[str, object]:
     last = {draft.id: draft for draft in concert}.values()
     return {
         "pack": pack_id,
-        "known": count_known(seen[: len(known)]),
-        "strangers": count_strangers(seen[len(known) :]),
+        "known": count_known(named),
+        "strangers": count_strangers(strange),
+        "never_seen_well": {
+            "clips": len(poor),
+            "named": sum(not one.right for one in poor),
+            "unseen": sum(not one.sightings for one in poor),
+            "sightings": sum(len(one.sightings) for one in poor),
+        },
         "concert": {
             "sightings": len(last),
             "named": sum(draft.decision.decision == "match" for draft in last),

@@ -221,6 +221,7 @@ def open_engine(
     threads: int = 1,
     accelerator: Accelerator = "auto",
     accelerator_required: bool = False,
+    keeps_memory: bool = False,
     cache: Path | None = None,
 ) -> FaceEngine:
     """Load a prepared pack.
@@ -230,6 +231,8 @@ def open_engine(
         threads: CPU threads for one call; OpenCV's own pool, one a process, gets as many.
         accelerator: "auto", "cpu" or "cuda"; see `FaceEngine.accelerator_used`.
         accelerator_required: raise rather than run on the CPU.
+        keeps_memory: for the pictures of cameras, which have few sizes: faster, but what the
+            largest picture needed stays taken.
         cache: where prepared packs are; by default the user's cache.
 
     Raises:
@@ -243,6 +246,7 @@ def open_engine(
         threads=threads,
         accelerator=accelerator,
         required=accelerator_required,
+        keeps_memory=keeps_memory,
     )
     return FaceEngine(pack, models, batches=_answers_batches(pack, models))
 

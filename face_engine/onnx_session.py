@@ -106,6 +106,7 @@ def open_models(
     accelerator: Accelerator,
     required: bool,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    keeps_memory: bool = False,
 ) -> OpenedModels:
     """Open every model, all on the same processor.
 
@@ -115,6 +116,7 @@ def open_models(
         accelerator: "cuda" asks for a GPU, "auto" takes one if it is there, "cpu" never does.
         required: raise rather than run on the CPU.
         memory_limit: bytes of the GPU's memory that each model may take.
+        keeps_memory: inputs have few shapes, so the memory of a call is kept for the next.
 
     Raises:
         AcceleratorUnavailable: a GPU is required and cannot be used.
@@ -129,7 +131,10 @@ def open_models(
         raise AcceleratorUnavailable(
             f"A GPU is required and cannot be used: {why}; install one or do not require it."
         )
-    on_cpu = {name: Session(_open(model, threads, [_CPU])) for name, model in models.items()}
+    on_cpu = {
+        name: Session(_open(model, threads, [_CPU], keeps_memory=keeps_memory))
+        for name, model in models.items()
+    }
     asked = accelerator == "cuda"
     return OpenedModels(sessions=on_cpu, used="cpu", reason=missing if asked else None)
 
@@ -181,7 +186,11 @@ def _open_on_cuda(model: bytes, threads: int, stream: int, memory_limit: int) ->
 
 
 def _open(
-    model: bytes, threads: int, providers: Sequence[str | tuple[str, dict[str, str]]]
+    model: bytes,
+    threads: int,
+    providers: Sequence[str | tuple[str, dict[str, str]]],
+    *,
+    keeps_memory: bool = False,
 ) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -189,9 +198,10 @@ def _open(
     options.log_severity_level = _QUIET
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Pictures of users have any shape. A memory plan would be kept for every shape ever seen, and
-    # an arena would keep what the largest picture needed; without them a call takes 8 % longer.
+    # an arena would keep what the largest picture needed. A camera's have one: without the arena
+    # each call would fetch its megabytes from the system anew, a third of the detector's time.
     options.enable_mem_pattern = False
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = keeps_memory
     session = onnxruntime.InferenceSession(model, options, providers=list(providers))
     session.disable_fallback()
     return session

@@ -20,7 +20,7 @@ _REASON_BELOW, _POOR_BELOW = 0.5, 0.1
 
 # Each ramp: 0 at the first value, 1 at the second.
 _WIDTH_PX: Final = (16.0, 80.0)
-_LOG_SHARPNESS: Final = (-3.0, -1.7)
+_LOG_SHARPNESS: Final = (-3.8, -2.5)
 _TURN_DEGREES: Final = (55.0, 15.0)
 _DARK: Final = (0.05, 0.3)
 _BRIGHT: Final = (0.98, 0.8)
@@ -31,6 +31,15 @@ _COVERED_AT_LEAST = 0.2
 """What is not covered of a face is recognised (of the faces measured in `occlusion.py`, 68 % match
 another photograph of their person, none comes closer than 0.40 to anybody else): it is the last
 choice among the shots of a track, and yet not poor."""
+
+_DETAIL, _RIM = 0.0167, 0.15
+"""In sides of the chip: what is finer counts as noise; what is so near to the rim is not the face.
+
+With them the rank of the sharpness of 449 blurred and noisy faces of 8 photographs goes with the
+rank of their similarity to the sharp one (0.88; without the blur 0.47, because noise counts). Blurs
+of 1, 2, 3 and 4.5 % of the face's height give -2.7, -3.1, -3.5 and -3.8 at similarities of 0.93,
+0.80, 0.62 and 0.43. So a poor face is one that hardly matches its own person.
+"""
 
 _NOSE_DEPTH = 0.48
 """How far the nose stands before the eyes, in distances between the eyes."""
@@ -86,10 +95,11 @@ def _assess(
     rim = chip.shape[0] // 5  # hair and background say nothing about the light on the face
     sharpness, brightness = _sharpness(grey), float(grey[rim:-rim, rim:-rim].mean() / 255.0)
     yaw, pitch = _pose(points)
+    sharp = _ramp(float(np.log10(sharpness + 1e-9)), _LOG_SHARPNESS)
     uncovered = _ramp(weakest_landmark(grey, alignment), _WEAKEST_LANDMARK)
     factors: dict[QualityReason, float] = {
         **_outline_factors(box, points, picture_size),
-        "blurred": _ramp(float(np.log10(sharpness + 1e-9)), _LOG_SHARPNESS),
+        "blurred": sharp,
         "dark": _ramp(brightness, _DARK),
         "bright": _ramp(brightness, _BRIGHT),
         "covered": _COVERED_AT_LEAST + (1 - _COVERED_AT_LEAST) * uncovered,
@@ -99,7 +109,7 @@ def _assess(
     return Quality(
         score=float(np.prod(list(factors.values()))),
         width_px=width,
-        blur=sharpness,
+        blur=sharp,
         yaw=yaw,
         pitch=pitch,
         brightness=brightness,
@@ -134,14 +144,18 @@ def _ramp(value: float, ends: tuple[float, float]) -> float:
 
 
 def _sharpness(grey: NDArray[np.uint8]) -> float:
-    """Return the energy of fine detail over that of the whole chip.
+    """Return the energy of detail over that of all there is to see, in the middle of the chip.
 
     Variance of the Laplacian (Pech-Pacheco et al., 2000), divided by the variance of brightness so
-    that it does not measure contrast, after a slight blur so that it does not measure noise.
+    that it does not measure contrast, and of what is left after a blur: the finest detail of a chip
+    is the camera's noise, which a smeared face has as much of as a sharp one.
     """
-    smooth = cv2.GaussianBlur(grey, (3, 3), 0).astype(np.float32)
+    side = grey.shape[0]
+    smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _DETAIL * side)
     detail = cv2.Laplacian(smooth, cv2.CV_32F)
-    return float(np.var(detail) / (np.var(smooth) + 25.0))
+    rim = round(_RIM * side)
+    inner = slice(rim, side - rim)
+    return float(np.var(detail[inner, inner]) / (np.var(smooth[inner, inner]) + 25.0))
 
 
 def _pose(points: NDArray[np.float32]) -> tuple[float, float]:

@@ -71,8 +71,7 @@ class Quality:
     Attributes:
         score: 0 to 1 overall; the best shot of a track is the one with the highest score.
         width_px: width of the face's box in pixels of the picture.
-        blur: sharpness of the aligned chip (variance of its Laplacian over the variance of its
-            brightness); higher is sharper.
+        blur: sharpness of the aligned chip: 0 is a smear, 1 is as sharp as need be.
         yaw: degrees, estimated from the five points; positive turns to the picture's right.
         pitch: degrees, estimated from the five points; positive looks down.
         brightness: mean luminance of the aligned chip, 0 to 1.

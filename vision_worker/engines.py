@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from face_engine.engine import FaceEngine, open_engine
@@ -52,6 +53,9 @@ class _Shared:
     holders: int = 0
 
 
+_FOR_CAMERAS: OpenEngine = partial(open_engine, keeps_memory=True)
+
+
 class Engines:
     """All engines of the process.
 
@@ -62,7 +66,7 @@ class Engines:
 
     def __init__(
         self,
-        load: OpenEngine = open_engine,
+        load: OpenEngine = _FOR_CAMERAS,
         *,
         after_free: Callable[[], None] | None = None,
     ) -> None:

@@ -110,6 +110,7 @@ def spool_state(status: SpoolStatus) -> worker_service_pb2.SpoolState:
         trouble=status.trouble,
         refusals=status.refusals,
         set_aside=status.set_aside,
+        damaged=status.damaged,
     )
 
 

@@ -197,6 +197,9 @@ class WatchedCamera:
             fps=self.stats.fps,
             memory_bytes=self._with.load.memory_bytes() / sharers,
             cpu_share=self._with.load.cpu() / sharers,
+            accelerator_asked=state.accelerator_asked,
+            accelerator_used=state.accelerator_used,
+            decoder=self.stats.decoder,
         )
 
     def _channel(self, target: str, peer: str) -> grpc.aio.Channel:

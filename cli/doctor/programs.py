@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,18 @@ def check_accelerator() -> Finding:
     providers = set(get_available_providers())
     has_card = Path("/dev/nvidia0").exists()
     if "CUDAExecutionProvider" in providers and has_card:
+        if find_spec("nvidia.dali" if find_spec("nvidia") else "nvidia") is None:
+            return warn(
+                "accelerator",
+                "CUDA is there for the models, but the CPU decodes: NVIDIA DALI is missing",
+                "Run `make setup-gpu`.",
+            )
         return ok("accelerator", "CUDA is there; a camera that asks for nothing uses it")
     if has_card:
         return warn(
             "accelerator",
             "there is a GPU, but this ONNX Runtime works on the CPU alone",
-            "Install onnxruntime-gpu in place of onnxruntime to use it.",
+            "Run `make setup-gpu`: it puts onnxruntime-gpu in the place of onnxruntime.",
         )
     return ok("accelerator", "CPU; a camera that asks for CUDA would run degraded")
 

@@ -70,7 +70,7 @@ def _cameras(state: SiteState) -> list[Finding]:
             warn(
                 "accelerator used",
                 f"asked for CUDA and got the CPU: {_some(without)}",
-                "Give the machine a GPU and onnxruntime-gpu, or ask for `auto`.",
+                "Give the machine a GPU, run `make setup-gpu`, or ask for `auto`.",
             )
         )
     if ill:

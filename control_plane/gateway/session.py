@@ -18,7 +18,7 @@ from control_plane.cameras.tables import CameraRow
 from control_plane.database import Database, Transaction
 from control_plane.gateway.outbox import Outbox
 from control_plane.runtime.mapping import observation
-from control_plane.runtime.model import Observation
+from control_plane.runtime.model import WORKED_ON, Observation
 from control_plane.runtime.store import record_heartbeat
 from control_plane.runtime.tables import CameraRuntimeRow
 from control_plane.telemetry.ingest import Reporter, TelemetryIngest
@@ -176,4 +176,5 @@ def _health_info(heartbeat: pb.WorkerHeartbeat) -> Mapping[str, Any]:
         "fps": heartbeat.fps,
         "memory_bytes": heartbeat.memory_bytes,
         "cpu_share": heartbeat.cpu_share,
+        **{name: getattr(heartbeat, name) for name in WORKED_ON},
     }

@@ -4,7 +4,13 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from control_plane.runtime.model import FAILURES, Observation, check_failure_reason, current_health
+from control_plane.runtime.model import (
+    FAILURES,
+    Observation,
+    check_failure_reason,
+    current_health,
+    worked_on,
+)
 from control_plane.runtime.tables import CameraRuntimeRow
 from dfip.control_plane.v1 import (
     control_plane_service_pb2,
@@ -12,6 +18,8 @@ from dfip.control_plane.v1 import (
     worker_gateway_service_pb2,
 )
 from service_runtime.errors import InvalidArgument
+
+_AT_WORK = ("starting", "running")
 
 
 def timestamp(moment: datetime) -> Timestamp:
@@ -39,6 +47,11 @@ def runtime_message(row: CameraRuntimeRow, *, now: datetime) -> runtime_pb2.Came
         observed_generation=row.observed_generation,
         epoch=row.epoch,
     )
+    if row.worker_status in _AT_WORK:
+        worked = worked_on(row.health_info)
+        message.accelerator_asked = worked["accelerator_asked"]
+        message.accelerator_used = worked["accelerator_used"]
+        message.decoder = worked["decoder"]
     if row.last_heartbeat is not None:
         message.last_heartbeat.CopyFrom(timestamp(row.last_heartbeat))
     if row.next_retry_at is not None:

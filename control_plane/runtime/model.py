@@ -3,7 +3,7 @@
 Pure: rows and reports come in, names of events go out. ``store.py`` applies it in a transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,6 +12,7 @@ from service_runtime.errors import FieldViolation, InvalidArgument
 
 SILENCE: Final = timedelta(seconds=30)
 ANNOUNCE_EVERY: Final = timedelta(minutes=1)
+_LONGEST_WORD: Final = 16
 
 FAILURES: Final = {
     "dns": "The camera's name cannot be resolved; check the connection string.",
@@ -39,6 +40,9 @@ FAILURES: Final = {
     "none": "",
 }
 
+WORKED_ON: Final = ("accelerator_asked", "accelerator_used", "decoder")
+"""Names, in a worker's heartbeat and what is kept of it, of what does its work."""
+
 # states in which a worker is expected to be heard from
 _LIVELY: Final = frozenset({"starting", "running", "stopping"})
 
@@ -58,6 +62,15 @@ class Observation:
     def state(self) -> tuple[str, str, str]:
         """What counts as a change of state."""
         return self.worker_status, self.health_status, self.failure_reason
+
+
+def worked_on(health_info: Mapping[str, object]) -> dict[str, str]:
+    """Return what a worker said does its work; empty where it said nothing, or nonsense."""
+    told = {name: health_info.get(name) for name in WORKED_ON}
+    return {
+        name: word if isinstance(word, str) and len(word) <= _LONGEST_WORD else ""
+        for name, word in told.items()
+    }
 
 
 def check_failure_reason(reason: str) -> str:

@@ -2,7 +2,8 @@
 
 One photograph decides by threshold and margin alone: there is no track whose frames could agree.
 Past sightings are compared here and not in the index, which holds enrolled people only; so a search
-opens a bounded number of sealed embeddings, the newest first, and says when there were more.
+opens a bounded number of sealed embeddings, the newest first, and says when there were more. Who
+was only ever seen badly is not compared: a smear is near to many.
 """
 
 import asyncio
@@ -142,6 +143,7 @@ class PhotoSearch:
         query = narrowed(select(SightingRow), past).where(SightingRow.pack_id == faces.pack_id)
         newest_first = query.order_by(SightingRow.started_at.desc(), SightingRow.id.desc())
         after = None
+        read = 0
         while True:
             page_query = newest_first.limit(_PAGE)
             if after is not None:
@@ -152,14 +154,17 @@ class PhotoSearch:
                 rows = list(await session.scalars(page_query))
             if not rows:
                 return False
-            if faces.compared >= MOST_COMPARED:
+            if read >= MOST_COMPARED:
                 return True
+            read += len(rows)
             await asyncio.to_thread(self._compare_page, faces, rows)
             after = (rows[-1].started_at, rows[-1].id)
 
     def _compare_page(self, faces: "_PastFaces", rows: Sequence[SightingRow]) -> None:
-        embeddings = [open_sighting_embedding(self._vault, row).values() for row in rows]
-        faces.compare(np.stack(embeddings), [row.id for row in rows])
+        usable = [row for row in rows if row.quality.get("verdict") != "poor"]
+        if usable:
+            embeddings = [open_sighting_embedding(self._vault, row).values() for row in usable]
+            faces.compare(np.stack(embeddings), [row.id for row in usable])
 
     async def _similar(self, faces: "_PastFaces") -> list[list[SimilarSighting]]:
         wanted = {sighting_id for best in faces.best for _, sighting_id in best}

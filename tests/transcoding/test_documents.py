@@ -28,7 +28,7 @@ TIME = object()
 CAMERA_EXTRAS = {"desired_state", "zone_config", "model_config", "etag", "last_contact"}
 RUNTIME_EXTRAS = {
     "failure_reason", "next_retry_at", "observed_generation", "last_contact", "epoch",
-    "failure_message",
+    "failure_message", "accelerator_asked", "accelerator_used", "decoder",
 }  # fmt: skip
 CREATE = {
     "name": "Front Door Camera",

@@ -14,7 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vision_worker.decode.chunks import UnusableChunk
-from vision_worker.decode.limits import MAX_PIXELS
+from vision_worker.sources.limits import MAX_PIXELS
 
 _SETS = {"h264": "filter_units=pass_types=7-8", "hevc": "filter_units=pass_types=32-34"}
 _MOST_SEEN = 16

@@ -100,6 +100,7 @@ class ChunkReader:
         self._clock = clock
         self._batches = batches
         self._stop = threading.Event()
+        self._opened: OpenedSource | None = None
         self._thread = threading.Thread(target=self._run, name="read-chunks", daemon=True)
         self._sampler = TimeSampler(settings.sample_fps)
         self._rate = SampleRate(settings.sample_fps)
@@ -124,8 +125,10 @@ class ChunkReader:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; a read that hangs in libav ends by its timeout."""
+        """Ask the thread to end; a source that is being opened ends by its own timeout."""
         self._stop.set()
+        if self._opened is not None:
+            self._opened.interrupt()
         self._batches.forget(self)
         with self._guard:
             self._guard.notify_all()
@@ -216,7 +219,7 @@ class ChunkReader:
         reader.run()
 
     def _read(self) -> None:
-        opened = self._source.open()
+        opened = self._opened = self._source.open()
         try:
             stream = video_stream(opened)
             name = stream.codec.canonical_name
@@ -233,7 +236,9 @@ class ChunkReader:
                     return
                 self._await_last_chunk()
                 if self._source.live:
-                    raise SourceFailure("ended" if self._decoded else "not_a_stream")
+                    raise opened.failure or SourceFailure(
+                        "ended" if self._decoded else "not_a_stream"
+                    )
                 if self._decoded == before:
                     raise SourceFailure("not_a_stream", "The file holds no picture to be decoded.")
                 if not self._source.loops:
@@ -260,13 +265,15 @@ class ChunkReader:
     ) -> None:
         """Read to the end, or until asked to stop."""
         collector = ChunkCollector()
-        packets = opened.container.demux(stream)
+        packets = opened.packets(stream)
         while not self._stop.is_set():
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
+                if self._stop.is_set():
+                    break
                 if self._source.live:
-                    raise failure_at_reading(error) from None
+                    raise opened.failure or failure_at_reading(error) from None
                 self._damaged += 1
                 break  # a recording that is cut off ends where it is cut off
             if packet is None:

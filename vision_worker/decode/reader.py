@@ -18,20 +18,18 @@ from av.video.stream import VideoStream
 from vision_worker.decode.batch import DecoderName
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.lateness import Lateness
-from vision_worker.decode.limits import MAX_PIXELS
 from vision_worker.decode.newest_frames import FrameSink
 from vision_worker.decode.picture import AvPicture
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
 from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
+from vision_worker.sources.limits import CODECS, MAX_PIXELS
 from vision_worker.sources.opening import OpenedSource, Source
 
-_CODECS = frozenset(
-    {"h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9", "av1", "rawvideo"}
-)
 _USUAL_FRAME_S = 1 / 25
-_NO_PICTURE_S = 10.0
+_UNDECODABLE = "The pictures cannot be decoded; they are damaged, or larger than 16 megapixels."
+_NO_PICTURE_S = 8.0  # with the probing before it, 10 s from the connection on
 _DAMAGED_IN_A_ROW = 200
 _LARGEST_LAG_S = 2.0
 _INTERPOLATION = "AREA"
@@ -76,6 +74,7 @@ class FrameReader:
         self._size: tuple[int, int] | None = None
         self._cut = False
         self._began_s: float | None = None
+        self._opened: OpenedSource | None = None
         self._last_picture_s = 0.0
 
     def start(self) -> None:
@@ -83,8 +82,10 @@ class FrameReader:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end; a read that hangs in libav ends by its timeout."""
+        """Ask the thread to end; a source that is being opened ends by its own timeout."""
         self._stop.set()
+        if self._opened is not None:
+            self._opened.interrupt()
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread's end; blocks. Return whether it ended."""
@@ -137,7 +138,7 @@ class FrameReader:
             self._frames.finish()
 
     def _read(self) -> None:
-        opened = self._source.open()
+        opened = self._opened = self._source.open()
         try:
             stream = video_stream(opened)
             frame_s = float(1 / stream.average_rate) if stream.average_rate else None
@@ -153,6 +154,8 @@ class FrameReader:
                     raise opened.failure or SourceFailure(
                         "ended" if self._decoded else "not_a_stream"
                     )
+                if self._decoded == before and self._damaged_in_a_row:
+                    raise SourceFailure("unsupported_codec", _UNDECODABLE)
                 if self._decoded == before:
                     raise SourceFailure("not_a_stream", "The file holds no picture to be decoded.")
                 if not self._source.loops:
@@ -183,6 +186,8 @@ class FrameReader:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
+                if self._stop.is_set():
+                    return
                 if self._source.live:
                     raise opened.failure or failure_at_reading(error) from None
                 self._damaged += 1
@@ -208,9 +213,7 @@ class FrameReader:
             self._damaged += 1
             self._damaged_in_a_row += 1
             if self._damaged_in_a_row >= _DAMAGED_IN_A_ROW:
-                raise SourceFailure(
-                    "unsupported_codec", "The camera's pictures cannot be decoded; use H.264."
-                ) from None
+                raise SourceFailure("unsupported_codec", _UNDECODABLE) from None
             return []
         finally:
             self._decode_s += time.perf_counter() - began
@@ -284,7 +287,7 @@ def video_stream(opened: OpenedSource) -> VideoStream:
         raise SourceFailure("not_a_stream", "This stream holds no picture; check the address.")
     stream = streams[0]
     context = stream.codec_context
-    if stream.codec.canonical_name not in _CODECS:
+    if stream.codec.canonical_name not in CODECS:
         raise SourceFailure(
             "unsupported_codec", "The camera's codec is not supported; set it to H.264 or H.265."
         )

@@ -13,6 +13,7 @@ import av
 
 from vision_worker.sources.address import DeviceAddress
 from vision_worker.sources.failure import SourceFailure, failure_at_opening
+from vision_worker.sources.limits import OPTIONS, STREAM_OPTIONS
 from vision_worker.sources.opened import OpenedSource
 
 _VIDEO_MAJOR: Final = 81
@@ -48,7 +49,12 @@ class DeviceSource:
         failure = SourceFailure("not_a_stream")
         for options in _WANTED:  # compressed first: raw pictures of 1080p do not fit through USB 2
             try:
-                container = av.open(self.address.path, format="v4l2", options=options)
+                container = av.open(
+                    self.address.path,
+                    format="v4l2",
+                    options={**options, **OPTIONS},
+                    stream_options=STREAM_OPTIONS,
+                )
             except (av.error.FFmpegError, ValueError) as error:
                 failure = failure_at_opening(error)
             else:

@@ -11,6 +11,7 @@ import av
 
 from vision_worker.sources.address import NetworkAddress
 from vision_worker.sources.failure import SourceFailure, failure_at_opening
+from vision_worker.sources.limits import OPTIONS, STREAM_OPTIONS
 from vision_worker.sources.opened import OpenedSource
 from vision_worker.sources.policy import SourcePolicy
 from vision_worker.sources.relay.hls_stream import HlsStream
@@ -22,8 +23,6 @@ from vision_worker.sources.relay.rtsp_relay import RtspRelay
 # libav's own watch, should the relay's fail
 _LIBAV_OPEN_S: Final = 8.0
 _LIBAV_READ_S: Final = 8.0
-_PROBED_BYTES: Final = 1_000_000
-_PROBED_US: Final = 2_000_000
 _FORMATS: Final = "mpjpeg,mjpeg,mpegts,mov,mp4,m4a,3gp,3g2,mj2,flv"
 _FORMAT_OF: Final = {
     "multipart/x-mixed-replace": "mpjpeg",
@@ -70,9 +69,9 @@ class RtspSource:
                     "format_whitelist": "rtsp",
                     "timeout": str(int(_LIBAV_READ_S * 1e6)),
                     "allowed_media_types": "video",
-                    "probesize": str(_PROBED_BYTES),
-                    "analyzeduration": str(_PROBED_US),
+                    **OPTIONS,
                 },
+                stream_options=STREAM_OPTIONS,
             )
         except (av.error.FFmpegError, ValueError) as error:
             relay.close()
@@ -139,9 +138,9 @@ def _opened(stream: HttpStream | HlsStream, kind: str | None) -> OpenedSource:
             options={
                 "protocol_whitelist": "none",
                 "format_whitelist": _FORMATS,
-                "probesize": str(_PROBED_BYTES),
-                "analyzeduration": str(_PROBED_US),
+                **OPTIONS,
             },
+            stream_options=STREAM_OPTIONS,
         )
     except (av.error.FFmpegError, ValueError) as error:
         raise stream.failure or _unreadable(error) from None

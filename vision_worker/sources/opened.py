@@ -23,6 +23,10 @@ class Supply(Protocol):
         """Learn that libav made a packet of what it read."""
         ...
 
+    def interrupt(self) -> None:
+        """Have whoever reads from it wake up, and end; from any thread."""
+        ...
+
     def close(self) -> None:
         """Free it; safe to call twice."""
         ...
@@ -55,6 +59,11 @@ class OpenedSource:
     def failure(self) -> SourceFailure | None:
         """Return why it ended, where its camera told."""
         return None if self.supply is None else self.supply.failure
+
+    def interrupt(self) -> None:
+        """Have whoever reads packets wake up, and end; from any thread."""
+        if self.supply is not None:
+            self.supply.interrupt()
 
     def close(self) -> None:
         """Free it; safe to call twice."""

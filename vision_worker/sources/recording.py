@@ -8,6 +8,7 @@ import av
 
 from vision_worker.sources.address import FileAddress
 from vision_worker.sources.failure import SourceFailure
+from vision_worker.sources.limits import OPTIONS, STREAM_OPTIONS
 from vision_worker.sources.media_root import open_below
 from vision_worker.sources.opened import OpenedSource
 
@@ -38,7 +39,8 @@ class FileSource:
             container = av.open(
                 file,
                 "r",
-                options={"protocol_whitelist": "none", "format_whitelist": _FORMATS},
+                options={"protocol_whitelist": "none", "format_whitelist": _FORMATS, **OPTIONS},
+                stream_options=STREAM_OPTIONS,
                 buffer_size=1 << 18,
             )
         except (av.error.FFmpegError, ValueError):
@@ -61,6 +63,9 @@ class _Held:
 
     def packet_came(self) -> None:
         """Files do not stall."""
+
+    def interrupt(self) -> None:
+        """Files do not hang."""
 
     def close(self) -> None:
         self.file.close()

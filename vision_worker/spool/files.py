@@ -1,7 +1,8 @@
 """The folder of a spool: its names, who may use it, and what is wrong with it, in words.
 
 A lock beside the file keeps a second worker away; the kernel gives it back however its holder ends.
-A file that cannot be used is set aside, once: the one that was set aside before goes.
+A file that cannot be used is set aside, once: the one that was set aside before goes. What could be
+read of it is in the new file before that takes its place, so that a crash in between loses nothing.
 """
 
 import errno
@@ -64,11 +65,6 @@ class SpoolFolder:
         """Return where a file is that could not be used."""
         return self.path / "spool.aside"
 
-    @property
-    def aside_log(self) -> Path:
-        """Return the log of the file that could not be used."""
-        return self.path / "spool.aside-wal"
-
     def lock(self) -> int:
         """Take the folder and return what holds it, to be closed in the end.
 
@@ -92,14 +88,43 @@ class SpoolFolder:
         """
         os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, 0o600))
 
-    def set_aside(self) -> None:
-        """Put the file out of the way, and begin anew."""
-        self.aside_log.unlink(missing_ok=True)
+    def begin_fresh(self) -> Path:
+        """Return where a file is made that is to take the place of the present one.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        fresh = self.path / "spool.new"
+        for path in (fresh, self.path / "spool.new-wal", self.path / "spool.new-shm"):
+            path.unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        return fresh
+
+    def take_fresh(self) -> None:
+        """Have the file of ``begin_fresh`` take the place of the present one, which goes aside.
+
+        From the first renaming on, ``finish`` brings it to its end, whatever happens in between.
+        """
+        (self.path / "spool.new").replace(self.path / "spool.next")
+        self.finish()
+
+    def finish(self) -> None:
+        """Bring a change of files to its end that a process left half done."""
+        coming = self.path / "spool.next"
+        if not coming.exists():
+            return
         if self.database.exists():
             self.database.replace(self.aside)
         # a log that outlived its file would be taken for the new one's
         if self.log.exists():
-            self.log.replace(self.aside_log)
+            self.log.replace(self.path / "spool.aside-wal")
+        coming.replace(self.database)
+
+    def forget_aside(self, before_s: float) -> None:
+        """Remove the file that could not be used, where it was written before a time."""
+        for path in (self.aside, self.path / "spool.aside-wal"):
+            if path.exists() and path.stat().st_mtime < before_s:
+                path.unlink()
 
 
 def trouble_of(error: Exception) -> str:

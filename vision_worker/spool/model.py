@@ -145,9 +145,11 @@ class Outcome:
         batches: newly cut, to be sent.
         dropped_sightings: given up because of the bound.
         dropped_samples: likewise.
+        damaged: rows whose content was not what was written.
     """
 
     holding: Holding
     batches: Sequence[Batch] = ()
     dropped_sightings: int = 0
     dropped_samples: int = 0
+    damaged: int = 0

@@ -39,7 +39,7 @@ from vision_worker.spool.model import (
     Sighting,
     SpoolLimits,
 )
-from vision_worker.spool.opening import Opened, open_file, replace_file
+from vision_worker.spool.opening import Opened, Opener
 from vision_worker.spool.store import Store, open_store
 
 RETRY_S: Final = 10.0
@@ -62,6 +62,7 @@ class SpoolStatus:
         sightings_dropped: given up, because too much waited or for too long.
         telemetry_dropped: samples likewise.
         telemetry_rejected: samples that the control plane refused.
+        damaged: rows of the file whose content was not what was written: a sighting, or samples.
         bytes: size of the file, and of what is in memory in its place.
         trouble: why nothing is written to the disk: ``full``, ``read_only``, ``in_use`` or
             ``failed``; empty where it is.
@@ -76,6 +77,7 @@ class SpoolStatus:
     sightings_dropped: int = 0
     telemetry_dropped: int = 0
     telemetry_rejected: int = 0
+    damaged: int = 0
     bytes: int = 0
     trouble: str = ""
     refusals: int = 0
@@ -100,7 +102,7 @@ class ReportSpool:
         clock: Clock,
         limits: SpoolLimits = DEFAULT_LIMITS,
     ) -> None:
-        self._folder = SpoolFolder(folder)
+        self._opener = Opener(folder=SpoolFolder(folder), camera_id=camera_id, limits=limits)
         self._camera_id = camera_id
         self._clock = clock
         self._limits = limits
@@ -313,7 +315,9 @@ class ReportSpool:
         self._writing = Line()
         self._holding[self._current] = outcome.holding
         self._count(
-            sightings_dropped=outcome.dropped_sightings, telemetry_dropped=outcome.dropped_samples
+            sightings_dropped=outcome.dropped_sightings,
+            telemetry_dropped=outcome.dropped_samples,
+            damaged=outcome.damaged,
         )
         for batch in outcome.batches:
             self._under_way.append(batch)
@@ -344,16 +348,9 @@ class ReportSpool:
         return {kind: self._limits.under_way(kind) - under_way[kind] for kind in Kind}
 
     async def _open_file(self) -> None:
-        await self._take_over(
-            await self._in_thread(
-                open_file,
-                self._folder,
-                lock=self._lock,
-                camera_id=self._camera_id,
-                limits=self._limits,
-                now_s=self._clock.now().timestamp(),
-            )
-        )
+        now_s = self._clock.now().timestamp()
+        opened = await self._in_thread(self._opener.open, lock=self._lock, now_s=now_s)
+        await self._take_over(opened)
 
     async def _replace_file(self) -> None:
         """Set a file aside that turned out to be damaged, and begin a new one."""
@@ -361,22 +358,22 @@ class ReportSpool:
             self._holding.pop(self._file, None)
             await self._in_thread(self._file.close)
             self._file = None
-        await self._take_over(
-            await self._in_thread(
-                replace_file,
-                self._folder,
-                lock=self._lock,
-                camera_id=self._camera_id,
-                limits=self._limits,
-                reason="damaged",
-            )
-        )
+        opened = await self._in_thread(self._opener.replace, lock=self._lock, reason="damaged")
+        # what is under way is known here already
+        await self._take_over(replace(opened, under_way=()))
 
     async def _take_over(self, opened: Opened) -> None:
         self._lock, self._file = opened.lock, opened.store
         if opened.set_aside:
             self._count(set_aside=1)
-            _log.error("spool.set_aside", reason=opened.set_aside, file=str(self._folder.aside))
+            _log.error(
+                "spool.set_aside",
+                reason=opened.set_aside,
+                file=str(self._opener.folder.aside),
+                sightings_salvaged=opened.salvaged.sightings,
+                samples_salvaged=opened.salvaged.samples,
+            )
+            self._count(telemetry_dropped=opened.salvaged.given_up)
         if opened.error is not None:
             self._note_trouble(opened.error)
         if opened.store is not None:
@@ -385,7 +382,9 @@ class ReportSpool:
                 self._under_way.append(batch)
                 self._unsent[batch.name.kind].append(batch)
             self._count(
-                sightings_dropped=opened.dropped_sightings, telemetry_dropped=opened.dropped_samples
+                sightings_dropped=opened.dropped_sightings,
+                telemetry_dropped=opened.dropped_samples,
+                damaged=opened.damaged,
             )
 
     def _open_memory(self) -> Store:
@@ -465,6 +464,7 @@ class ReportSpool:
         try:
             if look_for_old:
                 before_s = self._clock.now().timestamp() - self._limits.longest_s
+                await self._in_thread(self._opener.folder.forget_aside, before_s)
                 outcome = await self._in_thread(file.drop_older, before_s)
                 self._holding[file] = outcome.holding
                 self._count(
@@ -472,7 +472,7 @@ class ReportSpool:
                     telemetry_dropped=outcome.dropped_samples,
                 )
             await self._in_thread(file.tidy)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             # the next commit meets the same, and deals with it
             _log.warning("spool.not_tidied", error=str(error))
 

@@ -33,7 +33,7 @@ from vision_worker.spool.model import (
     Sighting,
     SpoolLimits,
 )
-from vision_worker.spool.schema import prepare_schema
+from vision_worker.spool.schema import checksum_of, damaged, prepare_schema
 
 _LOG_BYTES: Final = 4 * MIB
 _PAGES_GIVEN_BACK: Final = 4096
@@ -67,13 +67,17 @@ class Store:
         limits: SpoolLimits,
         most_bytes: int,
         lines: dict[Kind, _Line],
+        camera_id: str,
     ) -> None:
         self._connection = connection
+        self._camera_id = camera_id
         self._limits = limits
         self._most_bytes = most_bytes
         self._lines = lines
         self._page_bytes = _pragma(connection, "page_size")
         self.session_id = new_id()
+        # rows whose content was not what was written, so far
+        self.damaged = 0
 
     def holding(self) -> Holding:
         """Return what waits, and the size of the file."""
@@ -145,15 +149,38 @@ class Store:
         execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def under_way(self) -> list[Batch]:
-        """Return the batches that nobody has acknowledged, in the order in which they were cut."""
+        """Return the batches that nobody has acknowledged, in the order in which they were cut.
+
+        A batch of telemetry that is not whole is given up: it may have been counted already.
+
+        Raises:
+            sqlite3.DatabaseError: It cannot be told what is under way.
+        """
         rows = self._connection.execute(
-            "SELECT session_id, kind, sequence, first, last FROM batches ORDER BY number"
+            "SELECT number, session_id, kind, sequence, first, last, rows, checksum FROM batches"
+            " ORDER BY number"
         ).fetchall()
         batches = []
-        for session_id, kind, sequence, first, last in rows:
+        for *values, checksum in rows:
+            if checksum != self._checksum(*values):
+                raise damaged("what is under way cannot be told")
+            number, session_id, kind, sequence, first, last, count = values
             name = BatchName(session_id=session_id, kind=Kind(kind), sequence=sequence)
-            batches.append(self._batch(name, first, last))
+            data = self._sound(name.kind, first, last)
+            if data and (len(data) == count or name.kind is Kind.SIGHTINGS):
+                batches.append(batch_of(name, data))
+            else:
+                self._give_up(name.kind, number, first, last)
         return batches
+
+    def _give_up(self, kind: Kind, batch: int, first: int, last: int) -> None:
+        range_ = (first, last)
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        gone = execute(f"DELETE FROM {kind.value} WHERE number BETWEEN ? AND ?", range_).rowcount  # noqa: S608 an enum
+        execute("DELETE FROM batches WHERE number = ?", (batch,))
+        execute("COMMIT")
+        self.damaged += gone
 
     def begin_session(self) -> None:
         """Number the batches to come anew."""
@@ -191,6 +218,7 @@ class Store:
             self._add_sighting(sighting, int(change.now_s))
         for portion in change.portions:
             self._add_portion(portion, int(change.now_s))
+        damaged_before = self.damaged
         dropped_sightings, dropped_samples = self._make_room()
         batches = [batch for kind in Kind for batch in self._cut(kind, change.cut.get(kind, 0))]
         return Outcome(
@@ -198,15 +226,24 @@ class Store:
             batches=batches,
             dropped_sightings=dropped_sightings,
             dropped_samples=dropped_samples,
+            damaged=self.damaged - damaged_before,
         )
 
     def _renew(self, renewal: Renewal) -> None:
         self.session_id = renewal.session_id
         for name, number in renewal.moves:
-            self._connection.execute(
-                "UPDATE batches SET session_id = ?, sequence = ?"
+            found = self._connection.execute(
+                "SELECT number, first, last, rows FROM batches"
                 " WHERE session_id = ? AND kind = ? AND sequence = ?",
-                (renewal.session_id, number, name.session_id, name.kind.value, name.sequence),
+                (name.session_id, name.kind.value, name.sequence),
+            ).fetchone()
+            if found is None:
+                continue  # it is of a store that is no more
+            row, *range_ = found
+            values = (row, renewal.session_id, name.kind.value, number, *range_)
+            self._connection.execute(
+                "UPDATE batches SET session_id = ?, sequence = ?, checksum = ? WHERE number = ?",
+                (renewal.session_id, number, self._checksum(*values), row),
             )
         for kind, line in self._lines.items():
             self._lines[kind] = replace(line, sequence=renewal.last(kind))
@@ -231,14 +268,18 @@ class Store:
         if older is not None:
             number, revision = older
             if sighting.revision > revision:
+                checksum = self._checksum(number, sighting.id, sighting.revision, sighting.data)
                 execute(
-                    "UPDATE sightings SET added_s = ?, revision = ?, report = ? WHERE number = ?",
-                    (now_s, sighting.revision, sighting.data, number),
+                    "UPDATE sightings SET added_s = ?, revision = ?, report = ?, checksum = ?"
+                    " WHERE number = ?",
+                    (now_s, sighting.revision, sighting.data, checksum, number),
                 )
             return
+        number, values = line.next_number, (sighting.id, sighting.revision, sighting.data)
         execute(
-            "INSERT INTO sightings (number, added_s, id, revision, report) VALUES (?, ?, ?, ?, ?)",
-            (line.next_number, now_s, sighting.id, sighting.revision, sighting.data),
+            "INSERT INTO sightings (number, added_s, id, revision, report, checksum)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (number, now_s, *values, self._checksum(number, *values)),
         )
         self._lines[Kind.SIGHTINGS] = replace(
             line, next_number=line.next_number + 1, waiting=line.waiting + 1
@@ -246,9 +287,11 @@ class Store:
 
     def _add_portion(self, portion: Portion, now_s: int) -> None:
         line = self._lines[Kind.TELEMETRY]
+        number, values = line.next_number, (portion.samples, portion.data)
         self._connection.execute(
-            "INSERT INTO telemetry (number, added_s, samples, portion) VALUES (?, ?, ?, ?)",
-            (line.next_number, now_s, portion.samples, portion.data),
+            "INSERT INTO telemetry (number, added_s, samples, portion, checksum)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (number, now_s, *values, self._checksum(number, *values)),
         )
         self._lines[Kind.TELEMETRY] = replace(
             line, next_number=line.next_number + 1, waiting=line.waiting + portion.samples
@@ -287,20 +330,38 @@ class Store:
     def _cut(self, kind: Kind, most: int) -> list[Batch]:
         batches: list[Batch] = []
         while len(batches) < most and self._lines[kind].waiting:
-            batches.append(self._cut_one(kind))
+            if (batch := self._cut_one(kind)) is not None:
+                batches.append(batch)
         return batches
 
-    def _cut_one(self, kind: Kind) -> Batch:
+    def _cut_one(self, kind: Kind) -> Batch | None:
+        """Put the next rows under way; None where none of them is what was written."""
         line = self._lines[kind]
-        last = self._end_of_batch(kind, line.cut)
+        first, last = line.cut + 1, self._end_of_batch(kind, line.cut)
+        damaged_before = self.damaged
+        data = self._sound(kind, first, last)
+        waiting = _waiting(self._connection, kind, last) if self.damaged > damaged_before else None
+        if not data:
+            self._lines[kind] = replace(line, cut=last, waiting=waiting or 0)
+            return None
         name = BatchName(session_id=self.session_id, kind=kind, sequence=line.sequence + 1)
-        self._connection.execute(
-            "INSERT INTO batches (session_id, kind, sequence, first, last) VALUES (?, ?, ?, ?, ?)",
-            (name.session_id, kind.value, name.sequence, line.cut + 1, last),
+        batch = batch_of(name, data)
+        number = self._connection.execute(
+            "INSERT INTO batches (session_id, kind, sequence, first, last, rows)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (name.session_id, kind.value, name.sequence, first, last, len(data)),
+        ).lastrowid
+        checksum = self._checksum(
+            number or 0, name.session_id, kind.value, name.sequence, first, last, len(data)
         )
-        batch = self._batch(name, line.cut + 1, last)
+        self._connection.execute(
+            "UPDATE batches SET checksum = ? WHERE number = ?", (checksum, number)
+        )
         self._lines[kind] = replace(
-            line, cut=last, sequence=name.sequence, waiting=line.waiting - batch.records
+            line,
+            cut=last,
+            sequence=name.sequence,
+            waiting=line.waiting - batch.records if waiting is None else waiting,
         )
         return batch
 
@@ -321,17 +382,28 @@ class Store:
             last = int(number)
         return last
 
-    def _batch(self, name: BatchName, first: int, last: int) -> Batch:
-        column = "report" if name.kind is Kind.SIGHTINGS else "portion"
-        data = [
-            row[0]
-            for row in self._connection.execute(
-                f"SELECT {column} FROM {name.kind.value}"  # noqa: S608 constants
-                " WHERE number BETWEEN ? AND ? ORDER BY number",
-                (first, last),
-            )
-        ]
-        return batch_of(name, data)
+    def _sound(self, kind: Kind, first: int, last: int) -> list[bytes]:
+        """Return the rows that are what was written, and delete the others."""
+        columns = "id, revision, report" if kind is Kind.SIGHTINGS else "samples, portion"
+        rows = self._connection.execute(
+            f"SELECT number, {columns}, checksum FROM {kind.value}"  # noqa: S608 constants
+            " WHERE number BETWEEN ? AND ? ORDER BY number",
+            (first, last),
+        ).fetchall()
+        sound: list[bytes] = []
+        for *values, checksum in rows:
+            if checksum == self._checksum(*values):
+                sound.append(values[-1])
+            else:
+                self.damaged += 1
+                self._connection.execute(
+                    f"DELETE FROM {kind.value} WHERE number = ?",  # noqa: S608 an enum
+                    (values[0],),
+                )
+        return sound
+
+    def _checksum(self, *values: int | str | bytes) -> int:
+        return checksum_of(self._camera_id, *values)
 
     def _used(self) -> int:
         free = _pragma(self._connection, "freelist_count")
@@ -389,7 +461,9 @@ def open_store(path: Path | None, *, camera_id: str, limits: SpoolLimits) -> Sto
         most_bytes = limits.memory_bytes
         if path is not None:
             most_bytes = max(limits.disk_bytes - 2 * _LOG_BYTES, limits.disk_bytes // 2)
-        return Store(connection, limits=limits, most_bytes=most_bytes, lines=lines)
+        return Store(
+            connection, limits=limits, most_bytes=most_bytes, lines=lines, camera_id=camera_id
+        )
     except BaseException:
         connection.close()
         raise

@@ -292,6 +292,16 @@ async def test_heartbeats_become_the_runtime(site: Site) -> None:
     assert runtime.pod_name == f"camera-worker-{camera_id}"
 
 
+async def test_a_heartbeat_says_what_does_the_work_while_it_is_done(site: Site) -> None:
+    camera_id = await site.camera()
+    worker, _ = await connected(site, camera_id)
+    await worker.beat(accelerator_asked="cuda", accelerator_used="cpu", decoder="pyav")
+    told = {"accelerator_asked": "cuda", "accelerator_used": "cpu", "decoder": "pyav"}
+    await until(site, camera_id, worker_status="running", **told)
+    await worker.beat("failed", accelerator_asked="cuda", decoder="pyav")
+    await until(site, camera_id, worker_status="failed", **dict.fromkeys(told, ""))
+
+
 async def test_unchanged_heartbeats_are_written_every_five_seconds(site: Site) -> None:
     camera_id = await site.camera()
     worker, _ = await connected(site, camera_id)

@@ -18,7 +18,7 @@ from tests.support.looks.portraits import Portrait
 
 FPS: Final = 10
 SIZE: Final = (640, 360)
-Story = Literal["small", "blurred", "turned", "dark", "covered", "passing"]
+Story = Literal["small", "blurred", "turned", "dark", "covered", "passing", "dim", "smeared"]
 
 _PATCH_PX: Final = 320
 _PATCH_FACES: Final = 2.2  # height of the patch in heights of the face
@@ -102,13 +102,22 @@ STORIES: Final[Mapping[Story, Sequence[Pose]]] = {
 }
 
 
+UNSEEN: Final[Mapping[Story, Sequence[Pose]]] = {
+    # never in the light
+    "dim": (Pose(at_s=0.0, x=0.3, gain=0.12), Pose(at_s=3.0, x=0.6, gain=0.12)),
+    # never in focus
+    "smeared": (Pose(at_s=0.0, x=0.3, blur=0.07), Pose(at_s=3.0, x=0.6, blur=0.07)),
+}
+"""Without a good look: somebody was there, and nobody can say who."""
+
+
 def paint(portrait: Portrait, story: Story, *, seed: int) -> Iterator[NDArray[np.uint8]]:
     """Yield the (h, w, 3) uint8 RGB frames of a story, FPS a second."""
     rng = np.random.default_rng(seed)
     room, patch, mask = _room(rng), *_cut_out(portrait)
     from_side = bool(rng.integers(2))
     mirrored = bool(rng.integers(2))  # who comes from the right crosses to the left
-    poses = STORIES[story]
+    poses = UNSEEN[story] if story in UNSEEN else STORIES[story]
     for number in range(round(poses[-1].at_s * FPS) + 1):
         pose = _pose_at(poses, number / FPS)
         seen = _seen(_roomward(room, number), patch, mask, pose, mirrored=mirrored)

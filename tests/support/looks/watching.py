@@ -17,8 +17,14 @@ from identity_index.faiss_gallery import FlatGallery, GalleryFace
 from service_runtime.secret import Secret
 from tests.support.clips import write_clip
 from tests.support.inference import inference_with
-from tests.support.looks.portraits import ASTRONAUT, BYSTANDER, Portrait, gallery_without
-from tests.support.looks.scenes import FPS, STORIES, Story, paint
+from tests.support.looks.portraits import (
+    ASTRONAUT,
+    BYSTANDER,
+    Portrait,
+    everybody,
+    gallery_without,
+)
+from tests.support.looks.scenes import FPS, STORIES, UNSEEN, Story, paint
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.decision import Candidate
@@ -85,6 +91,24 @@ def strangers(portraits: Sequence[Portrait], *, seed: int = 1000) -> list[Labell
         )
         for number, (story, portrait) in enumerate(
             (story, portrait) for story in STORIES for portrait in portraits
+        )
+    ]
+
+
+def never_seen_well(portraits: Sequence[Portrait], *, seed: int = 2000) -> list[LabelledClip]:
+    """Return clips of people who are enrolled, and who show nothing that can be compared."""
+    known = [p for p in portraits if p.person not in {ASTRONAUT, BYSTANDER}]
+    return [
+        LabelledClip(
+            name=f"{portrait.person} of {portrait.photo}, {story}",
+            portrait=portrait,
+            story=story,
+            seed=seed + number,
+            expected=None,
+            gallery=everybody(portraits),
+        )
+        for number, (story, portrait) in enumerate(
+            (story, portrait) for story in UNSEEN for portrait in known
         )
     ]
 

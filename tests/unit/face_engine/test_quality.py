@@ -62,6 +62,19 @@ def test_the_more_blur_the_lower_the_score(face: tuple[Detections, NDArray[np.ui
     assert steps[-1].reasons == ("blurred",)
 
 
+@pytest.mark.parametrize("noise", [0.0, 3.0, 8.0])
+def test_noise_does_not_pass_for_sharpness(
+    face: tuple[Detections, NDArray[np.uint8]], noise: float
+) -> None:
+    rng = np.random.default_rng(0)
+
+    def smeared(chip: NDArray[np.uint8]) -> object:
+        return cv2.GaussianBlur(chip, (0, 0), 8.0) + rng.normal(0.0, noise, (*chip.shape[:2], 1))
+
+    assert assess(face, change=smeared).verdict == "poor"
+    assert assess(face, change=lambda chip: chip + rng.normal(0.0, noise, chip.shape)).blur > 0.8
+
+
 def test_the_smaller_the_lower_the_score(face: tuple[Detections, NDArray[np.uint8]]) -> None:
     qualities = [assess(face, box=(100, 100, 100 + side, 100 + side)) for side in (80, 50, 30, 16)]
     scores = [quality.score for quality in qualities]

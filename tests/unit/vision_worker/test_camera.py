@@ -6,6 +6,7 @@ The identity index is away in all of it; what becomes of faces is the pipeline's
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,12 +14,18 @@ import numpy as np
 import pytest
 
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
+from face_engine.engine import FaceEngine
 from face_engine.errors import PackError
-from face_engine.preparation import PreparedPack
+from face_engine.onnx_session import open_models
+from face_engine.packs import resolve_pack
+from face_engine.preparation import PreparedPack, load_models
 from service_runtime.clients import MeshChannel, open_channel
 from service_runtime.errors import Unavailable
+from tests.support.batch_decoders import LibavBatches
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.camera import CameraState, CameraWatch
+from vision_worker.decode.batch import BatchDecoder
+from vision_worker.decode.batch_choice import CannotDecodeInBatches, DecodingChoice
 from vision_worker.decode.reader import FrameReader
 from vision_worker.engines import EngineKey, Engines
 from vision_worker.inference_thread import InferenceThread
@@ -38,6 +45,16 @@ _KEY = EngineKey(pack_id="builtin", accelerator="cpu", required=False)
 
 def _not_prepared(_pack_id: str, **_options: object) -> None:
     raise PackError("not prepared yet")
+
+
+def _claims_cuda(pack_id: str, **_options: object) -> FaceEngine:
+    pack = resolve_pack(pack_id)
+    opened = open_models(load_models(pack), threads=1, accelerator="cpu", required=False)
+    return FaceEngine(pack, replace(opened, used="cuda"))
+
+
+def _no_dali() -> BatchDecoder:
+    raise CannotDecodeInBatches("NVIDIA DALI is not installed")
 
 
 def write_clip(path: Path, *, frames: int = 10) -> None:
@@ -127,6 +144,38 @@ async def test_a_camera_that_delivers_is_running_and_healthy(tmp_path: Path) -> 
         picture = await camera.onlookers.snapshot(PLAIN)
         assert (picture.width, picture.height, picture.live) == (160, 96, True)
     assert camera.history[-1].worker_status == "stopping"
+
+
+async def test_a_camera_whose_models_run_on_a_gpu_is_decoded_in_batches_and_says_so(
+    tmp_path: Path,
+) -> None:
+    """The models claim a GPU and run on the CPU; the decoder is libav behind the GPU's port."""
+    write_clip(tmp_path / "clip.mp4", frames=50)
+    decoder = LibavBatches()
+    async with watched(tmp_path) as camera:
+        camera.engines._load = _claims_cuda
+        camera.watch._decoding = DecodingChoice(lambda: decoder)
+        asked = assignment("file:///clip.mp4?loop=false")
+        asked.model_config.accelerator = "cuda"
+        camera.watch.assign(asked)
+        state = await camera.until(lambda s: s.worker_status == "running")
+        assert (state.health_status, state.accelerator_used) == ("healthy", "cuda")
+        stats = camera.watch.stats
+        assert (stats.decoder, stats.decoder_reason) == ("dali-nvdec", "")
+        await camera.until(lambda s: s.failure_reason == "ended")
+        assert sum(decoder.sizes) > 0
+        camera.watch._decoding.close()
+
+
+async def test_a_gpu_that_cannot_decode_is_told(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    async with watched(tmp_path) as camera:
+        camera.engines._load = _claims_cuda
+        camera.watch._decoding = DecodingChoice(_no_dali)
+        camera.watch.assign(assignment("file:///clip.mp4"))
+        await camera.until(lambda s: s.worker_status == "running")
+        stats = camera.watch.stats
+        assert (stats.decoder, stats.decoder_reason) == ("pyav", "NVIDIA DALI is not installed")
 
 
 async def test_a_machine_that_is_too_slow_says_so_and_when_it_keeps_up_again(

@@ -59,7 +59,7 @@ class ScriptedGateway(gateway_grpc.WorkerGatewayServiceServicer):
         self.last_sequence = 0
         self.occupancies: list[int] = []
         self.telemetry_sequences: dict[str, int] = {}
-        self.telemetry_refusals: list[ServiceError] = []
+        self.first_session_is_lost = False
         self.refuse_next: list[ServiceError] = []
         self.refusal_for_good: ServiceError | None = None
         self.break_before_answer = 0
@@ -115,10 +115,10 @@ class ScriptedGateway(gateway_grpc.WorkerGatewayServiceServicer):
     async def _take_telemetry(
         self, batch: gateway_pb2.TelemetryBatch, outbox: asyncio.Queue[Any]
     ) -> None:
-        if self.telemetry_refusals:
-            outbox.put_nowait(self.telemetry_refusals.pop(0))
-            return
         session_id = self.hellos[-1].session_id
+        if self.first_session_is_lost and session_id == self.hellos[0].session_id:
+            outbox.put_nowait(OutOfRange("SEQUENCE_GAP", "Batches are missing."))
+            return
         if batch.sequence == self.telemetry_sequences.get(session_id, 0) + 1:
             self.telemetry_sequences[session_id] = batch.sequence
             self.occupancies.extend(sample.occupancy for sample in batch.samples)
@@ -296,7 +296,7 @@ async def test_telemetry_goes_out_beside_sightings(tmp_path: Path) -> None:
 
 async def test_a_control_plane_that_lost_batches_gets_a_new_session(tmp_path: Path) -> None:
     def prepare(server: ScriptedGateway) -> None:
-        server.telemetry_refusals = [OutOfRange("SEQUENCE_GAP", "Batches are missing.")]
+        server.first_session_is_lost = True
 
     async with open_line(tmp_path, prepare) as line:
         await line.spool.add_telemetry(samples(1, 2))

@@ -15,12 +15,15 @@ from cli.demo.clip_maker import astronaut_photo, make_demo_clip
 from face_engine.engine import FaceEngine
 from face_engine.pictures import decode_picture
 from service_runtime.secret import Secret
+from tests.support.batch_decoders import LibavBatches
 from tests.support.clips import moving_pattern, write_clip
 from tests.support.inference import inference_with
 from tests.support.media import media_path
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
 from vision_worker.decision import Candidate
+from vision_worker.decode.batch_choice import BY_LIBAV, BatchReaders, Decoding
+from vision_worker.decode.batch_thread import BatchThread
 from vision_worker.decode.frame import Frame
 from vision_worker.looking.onlookers import Onlookers
 from vision_worker.looking.picture_thread import PictureThread
@@ -118,6 +121,7 @@ async def camera(
     away: bool = False,
     questions: int = 512,
     onlookers: Onlookers | None = None,
+    decoding: Decoding = BY_LIBAV,
 ) -> AsyncIterator[Camera]:
     drafts: list[SightingDraft] = []
     samples: list[OccupancySample] = []
@@ -132,6 +136,7 @@ async def camera(
             clock=clock,
             thread_clock=RushingClock(),
             onlookers=onlookers,
+            decoding=decoding,
             settings=PipelineSettings(
                 frames_waiting=EVERY_FRAME,
                 questions=questions,
@@ -147,6 +152,31 @@ async def camera(
 
 def clip(media: Path, name: str, query: str = "?loop=false") -> Source:
     return Sources(SourcePolicy(media_root=media)).source_for(Secret(f"file:///{name}{query}"))
+
+
+async def test_a_person_is_the_same_sighting_where_cameras_are_decoded_in_batches(
+    yunet_engine: FaceEngine, media: Path
+) -> None:
+    """All of the way that a GPU takes, with libav and the CPU in its place."""
+    photo = decode_picture(astronaut_photo().read_bytes())
+    people = {"astronaut": yunet_engine.analyze(photo)[0].embedding}
+    decoder = LibavBatches()
+    batches = BatchThread(decoder, yunet_engine.input_sizes)
+    batches.start()
+    decoding = Decoding(name="dali-nvdec", reason=None, open_reader=BatchReaders(batches))
+    async with camera(yunet_engine, people, decoding=decoding) as cam:
+        await cam.pipeline.watch(clip(media, "astronaut.mp4"))
+        stats = cam.pipeline.stats
+    batches.close()
+    async with camera(yunet_engine, people) as usual:
+        await usual.pipeline.watch(clip(media, "astronaut.mp4"))
+    assert (stats.frames_dropped, stats.frames_damaged) == (0, 0)
+    assert stats.faces_detected == pytest.approx(usual.pipeline.stats.faces_detected, abs=2)
+    (last,), (other,) = cam.latest().values(), usual.latest().values()
+    assert (last.decision.decision, last.decision.person_id) == ("match", "astronaut")
+    assert float(last.best.embedding @ other.best.embedding) > 0.97
+    assert last.best.box == pytest.approx(other.best.box, abs=0.05)
+    assert sum(decoder.sizes) > 0
 
 
 async def test_an_enrolled_person_is_one_sighting_with_its_evidence(

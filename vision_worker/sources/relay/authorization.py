@@ -7,6 +7,7 @@ and the address of its own request. `rtsp_camera.py` and `http_camera.py` send t
 
 import base64
 import hashlib
+import itertools
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,7 @@ _HASHES: Final[Mapping[str, Callable[[bytes], str]]] = {
 }
 _STRENGTH: Final = ("basic", "md5", "md5-sess", "sha-256", "sha-256-sess")
 _MOST_CHALLENGES: Final = 16
+_LONGEST_HEADER: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +79,8 @@ class Challenge:
 def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
     """Return the challenges of all ``WWW-Authenticate`` headers of an answer."""
     found: list[tuple[str, dict[str, str]]] = []
-    for header in headers:
-        for part in _PARTS.finditer(header):
+    for header in itertools.islice(headers, _MOST_CHALLENGES):
+        for part in _PARTS.finditer(header[:_LONGEST_HEADER]):
             value = part["quoted"] if part["quoted"] is not None else part["plain"]
             if value is None:
                 found.append((part["name"].lower(), {}))

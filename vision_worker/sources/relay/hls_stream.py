@@ -103,6 +103,11 @@ class HlsStream:
         """Learn that libav made a packet of what it read."""
         self._waited_s = 0.0
 
+    def interrupt(self) -> None:
+        """Have whoever reads wake up, and end; from any thread."""
+        self._closed.set()
+        self._camera.interrupt()
+
     def close(self) -> None:
         """End it; safe to call twice."""
         self._closed.set()

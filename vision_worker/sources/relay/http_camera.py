@@ -128,14 +128,14 @@ class HttpCamera:
 
     def _request(self, target: str) -> bytes:
         headers = [
-            ("Host", self._address.authority),
-            ("User-Agent", "DFIP"),
-            ("Accept", "*/*"),
-            ("Connection", "close"),
+            (b"Host", self._address.authority.encode()),
+            (b"User-Agent", b"DFIP"),
+            (b"Accept", b"*/*"),
+            (b"Connection", b"close"),
         ]
         authorization = self._authorization.header("GET", target)
         if authorization is not None:
-            headers.append(("Authorization", authorization))
+            headers.append((b"Authorization", authorization.encode()))
         request = h11.Request(method="GET", target=target, headers=headers)
         head = self._protocol.send(request) or b""
         return head + (self._protocol.send(h11.EndOfMessage()) or b"")

@@ -47,6 +47,10 @@ class HttpStream:
         """Learn that libav made a packet of what it read."""
         self._waited_s = 0.0
 
+    def interrupt(self) -> None:
+        """Have whoever reads wake up, and end; from any thread."""
+        self._camera.interrupt()
+
     def close(self) -> None:
         """End it; safe to call twice."""
         self._camera.close()

@@ -171,7 +171,14 @@ def _may_begin(waiting: bytearray) -> bool:
 
 
 def _head(head: bytes) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    """Return a head's first line and its headers.
+
+    Raises:
+        NotRtsp: a line holds what would end it elsewhere.
+    """
     first, *lines = head.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    if b"\r" in b"".join((first, *lines)):
+        raise NotRtsp
     headers: list[tuple[str, str]] = []
     for line in lines:
         text = line.decode("utf-8", "replace")

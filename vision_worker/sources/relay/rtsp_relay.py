@@ -29,6 +29,7 @@ from vision_worker.sources.relay.session_description import Picture, description
 from vision_worker.sources.relay.udp_media import UdpMedia
 
 _CHUNK: Final = 1 << 16
+_SHORTEST_STALL_S: Final = 1.0
 _LIBAV_S: Final = 5.0
 _MOST_UPWARDS: Final = 16 * 1024
 _NOT_NOW: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -56,6 +57,7 @@ class RtspRelay:
         self._udp: UdpMedia | None = None
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._began_s = 0.0
         self.failure: SourceFailure | None = None
 
     @property
@@ -69,6 +71,7 @@ class RtspRelay:
         Raises:
             SourceFailure: the camera does not agree, in its own words.
         """
+        self._began_s = time.monotonic()
         deadline = Deadline(self._times.open_s)
         address = self._address
         places = self._lines.places(address.host, deadline)
@@ -97,6 +100,12 @@ class RtspRelay:
 
     def packet_came(self) -> None:
         """Learn that libav made a packet: the relay looks at what comes itself."""
+
+    def interrupt(self) -> None:
+        """Have libav wake up, and end; from any thread."""
+        if self._libav is not None:
+            with suppress(OSError):
+                self._libav.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End both connections, with a goodbye to the camera; safe to call twice."""
@@ -139,7 +148,14 @@ class RtspRelay:
         libav.agree()
         early = self._camera.play(picture, deadline)
         libav.playing(early)
-        _Pump(self._camera, libav, self._udp, setup, self._times.stall_s).run()
+        _Pump(
+            camera=self._camera,
+            libav=libav,
+            udp=self._udp,
+            channels=setup.channels,
+            stall_s=self._times.stall_s,
+            first_by_s=self._began_s + max(self._times.open_s, self._times.stall_s),
+        ).run()
 
     def _admit(self) -> socket.socket:
         """Return libav's connection; there is no second one."""
@@ -215,23 +231,26 @@ class _Pump:
 
     def __init__(
         self,
+        *,
         camera: RtspCamera,
         libav: _LibavSide,
         udp: UdpMedia | None,
-        setup: Setup,
+        channels: tuple[int, int],
         stall_s: float,
+        first_by_s: float,
     ) -> None:
         self._camera = camera
         self._libav = libav
         self._udp = udp
-        self._channels = setup.channels
+        self._channels = channels
         self._stall_s = stall_s
         self._down: deque[memoryview] = deque()
         self._up = bytearray()
         self._poll = select.poll()
         self._watched: dict[int, int] = {}
         self._blocked = False
-        self._fed_s = self._kept_s = time.monotonic()
+        self._kept_s = time.monotonic()
+        self._fed_s = min(self._kept_s, max(first_by_s, self._kept_s + _SHORTEST_STALL_S) - stall_s)
 
     def run(self) -> None:
         """Run until either side ends.
@@ -313,6 +332,8 @@ class _Pump:
             if message is None:
                 return
             self._up += self._camera.heard(message)
+            if len(self._up) > 2 * _MOST_UPWARDS:
+                raise SourceFailure("ended")  # it asks and asks, and takes no answer
 
     def _hear_udp(self) -> None:
         assert self._udp is not None  # noqa: S101 for mypy
@@ -378,8 +399,7 @@ class _Pump:
             raise SourceFailure("stalled")
         if now_s - self._kept_s >= self._camera.keepalive_s:
             self._kept_s = now_s
-            if len(self._up) <= _MOST_UPWARDS:
-                self._up += self._camera.keepalive()
+            self._up += self._camera.keepalive()
 
 
 def _ok(request: Message, headers: dict[str, str], body: bytes = b"") -> bytes:

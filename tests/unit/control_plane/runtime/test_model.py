@@ -11,6 +11,7 @@ from control_plane.runtime.model import (
     check_failure_reason,
     current_health,
     events_of_change,
+    worked_on,
 )
 from service_runtime.errors import InvalidArgument
 
@@ -146,3 +147,20 @@ def test_reasons_are_a_closed_list() -> None:
 
 def test_every_reason_tells_people_something() -> None:
     assert all(text.endswith(".") for reason, text in FAILURES.items() if reason != "none")
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"accelerator_asked": "cuda", "accelerator_used": "cpu", "decoder": "pyav"},
+         {"accelerator_asked": "cuda", "accelerator_used": "cpu", "decoder": "pyav"}),
+        ({"fps": 1.0, "cpu_usage": "15%"},
+         {"accelerator_asked": "", "accelerator_used": "", "decoder": ""}),
+        ({"accelerator_used": 7, "decoder": "x" * 17, "accelerator_asked": ["cpu"]},
+         {"accelerator_asked": "", "accelerator_used": "", "decoder": ""}),
+    ],
+)  # fmt: skip
+def test_what_does_the_work_is_kept_as_words_or_not_at_all(
+    told: dict[str, object], kept: dict[str, str]
+) -> None:
+    assert worked_on(told) == kept

@@ -100,6 +100,15 @@ async def test_past_sightings_come_closest_first_within_camera_and_time(site: Pe
     assert [one.sighting.id for one in early.data[0].sightings] == [closest.id]
 
 
+async def test_who_was_only_seen_badly_is_not_compared(site: PeopleSite) -> None:
+    door = await Reports.open(site.site)
+    good = report("unknown", face=vector(1))
+    await door.send(good, report("unknown", face=vector(1), verdict="poor"))
+    answer = await search(site, site.photograph("one", found(vector(1))), camera_id=door.camera_id)
+    assert [one.sighting.id for one in answer.data[0].sightings] == [good.id]
+    assert answer.sightings_compared == 1
+
+
 async def test_a_search_compares_a_bounded_number_and_says_so(
     site: PeopleSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

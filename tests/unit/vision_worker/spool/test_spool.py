@@ -2,10 +2,18 @@
 
 import os
 import sqlite3
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
+from dfip.control_plane.v1 import telemetry_pb2
+from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
+from tests.support.spool_formats import write_format_1
 from tests.support.virtual_clock import VirtualClock
 from tests.unit.vision_worker.spool.reports import (
+    CAMERA,
     drained,
     numbers,
     occupancies,
@@ -18,6 +26,8 @@ from tests.unit.vision_worker.spool.reports import (
 from vision_worker.spool import schema
 from vision_worker.spool.model import Kind, SpoolLimits
 from vision_worker.spool.spool import RETRY_S, ReportSpool
+
+SESSION = str(uuid.UUID(int=5))
 
 
 async def test_what_was_added_is_there_for_the_next_process(tmp_path: Path) -> None:
@@ -202,6 +212,80 @@ async def test_a_file_that_breaks_while_it_is_used_is_replaced(tmp_path: Path) -
         assert set(range(1000, 1200)) <= set(numbers(await drained(spool)))
 
 
+async def test_a_file_of_the_format_before_is_taken_over(tmp_path: Path) -> None:
+    batch = gateway_pb2.TelemetryBatch(samples=samples([4, 5]))
+    write_format_1(
+        tmp_path,
+        camera_id=CAMERA,
+        session_id=SESSION,
+        sightings=[report(number) for number in (1, 2, 3)],
+        telemetry=batch,
+        added_at=VirtualClock().now(),
+    )
+    async with spool_in(tmp_path) as spool:
+        under_way = sent(spool)
+        assert [(b.name.session_id, b.name.sequence) for b in under_way] == [(SESSION, 1)] * 2
+        assert (numbers(under_way), occupancies(under_way)) == ([1], [4, 5])
+        await spool.add_sighting(report(9))
+    async with spool_in(tmp_path) as spool:
+        everything = await drained(spool)
+        assert (numbers(everything), occupancies(everything)) == ([1, 2, 3, 9], [4, 5])
+        assert (spool.status.set_aside, spool.status.damaged) == (0, 0)
+
+
+async def test_a_row_that_changed_on_disk_is_not_sent(tmp_path: Path) -> None:
+    async with spool_in(tmp_path, limits=SpoolLimits(sightings_under_way=0)) as spool:
+        for number in range(1, 6):
+            await spool.add_sighting(report(number, crop=b"crop%d" % number * 40))
+    flip(tmp_path / "spool.db", b"crop3crop3")
+    async with spool_in(tmp_path) as spool:
+        assert numbers(await drained(spool)) == [1, 2, 4, 5]
+        assert spool.status.damaged == 1
+
+
+async def test_samples_under_way_that_changed_are_given_up_with_their_batch(tmp_path: Path) -> None:
+    limits = SpoolLimits(portion_samples=1, batch_samples=2)
+    async with spool_in(tmp_path, limits=limits) as spool:
+        await spool.add_telemetry(zoned(range(6)))
+        assert occupancies(sent(spool)) == [0, 1, 2, 3]
+    flip(tmp_path / "spool.db", b"zone 1")
+    async with spool_in(tmp_path, limits=limits) as spool:
+        assert occupancies(await drained(spool)) == [2, 3, 4, 5]
+        assert spool.status.damaged == 2
+
+
+async def test_what_can_be_read_of_a_damaged_file_is_kept(tmp_path: Path) -> None:
+    limits = SpoolLimits(sightings_under_way=0, telemetry_under_way=1, portion_samples=10)
+    async with spool_in(tmp_path, limits=limits) as spool:
+        for number in range(200):
+            spool.add_sighting(report(number, crop=bytes(3000)))
+        await spool.add_telemetry(zoned(range(2000)))
+        (under_way,) = sent(spool)
+    with (tmp_path / "spool.db").open("r+b") as file:
+        file.seek(100 * 4096)
+        file.write(os.urandom(4096 * 8))
+    async with spool_in(tmp_path) as spool:
+        assert spool.status.set_aside == 1
+        everything = await drained(spool)
+    assert set(numbers(everything)) < set(range(200))
+    assert len(numbers(everything)) > 180
+    assert occupancies(everything) == list(range(2000))
+    assert of_kind(everything, Kind.TELEMETRY)[0] == under_way
+
+
+@pytest.mark.parametrize("stage", ["spool.db", "spool.next"])
+async def test_a_change_of_files_that_was_cut_off_is_finished(tmp_path: Path, stage: str) -> None:
+    async with spool_in(tmp_path) as spool:
+        await spool.add_sighting(report(1))
+    (tmp_path / "spool.db").rename(tmp_path / "spool.next")
+    (tmp_path / "spool.db-wal").write_bytes(b"of another file")
+    if stage == "spool.db":
+        (tmp_path / "spool.db").write_bytes(b"no database")
+    async with spool_in(tmp_path) as spool:
+        assert numbers(await drained(spool)) == [1]
+        assert not (tmp_path / "spool.next").exists()
+
+
 async def test_a_newer_format_is_set_aside(tmp_path: Path) -> None:
     async with spool_in(tmp_path) as spool:
         await spool.add_sighting(report(1))
@@ -243,6 +327,18 @@ async def test_acknowledged_faces_are_not_in_the_folder(tmp_path: Path) -> None:
         await clock.advance(6 * RETRY_S)
         await spool.add_telemetry(samples([1]))
         assert not holds(tmp_path, b"the face of somebody")
+
+
+def zoned(occupancies: Iterable[int]) -> list[telemetry_pb2.TelemetrySample]:
+    return [telemetry_pb2.TelemetrySample(occupancy=one, zone=f"zone {one}") for one in occupancies]
+
+
+def flip(path: Path, content: bytes) -> None:
+    """Flip a bit of some content of a file."""
+    data = bytearray(path.read_bytes())
+    assert content in data
+    data[data.index(content)] ^= 4
+    path.write_bytes(data)
 
 
 def holds(folder: Path, content: bytes) -> bool:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dfip/control_plane/v1/runtime.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x02\n\rCameraRuntime\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x10\n\x08pod_name\x18\x02 \x01(\t\x12\x15\n\rworker_status\x18\x03 \x01(\t\x12\x32\n\x0elast_heartbeat\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rhealth_status\x18\x05 \x01(\t\x12\x13\n\x0b\x65rror_count\x18\x06 \x01(\r\x12\x16\n\x0e\x66\x61ilure_reason\x18\x07 \x01(\t\x12\x31\n\rnext_retry_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13observed_generation\x18\t \x01(\r\x12\x30\n\x0clast_contact\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x0b \x01(\r\x12\x17\n\x0f\x66\x61ilure_message\x18\x0c \x01(\t\"\xcd\x01\n\x11\x43\x61meraWithRuntime\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x10\n\x08location\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x07runtime\x18\x06 \x01(\x0b\x32$.dfip.control_plane.v1.CameraRuntime\x12\x15\n\rdesired_state\x18\x07 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dfip/control_plane/v1/runtime.proto\x12\x15\x64\x66ip.control_plane.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x03\n\rCameraRuntime\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x10\n\x08pod_name\x18\x02 \x01(\t\x12\x15\n\rworker_status\x18\x03 \x01(\t\x12\x32\n\x0elast_heartbeat\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rhealth_status\x18\x05 \x01(\t\x12\x13\n\x0b\x65rror_count\x18\x06 \x01(\r\x12\x16\n\x0e\x66\x61ilure_reason\x18\x07 \x01(\t\x12\x31\n\rnext_retry_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13observed_generation\x18\t \x01(\r\x12\x30\n\x0clast_contact\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65poch\x18\x0b \x01(\r\x12\x17\n\x0f\x66\x61ilure_message\x18\x0c \x01(\t\x12\x19\n\x11\x61\x63\x63\x65lerator_asked\x18\r \x01(\t\x12\x18\n\x10\x61\x63\x63\x65lerator_used\x18\x0e \x01(\t\x12\x0f\n\x07\x64\x65\x63oder\x18\x0f \x01(\t\"\xcd\x01\n\x11\x43\x61meraWithRuntime\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x10\n\x08location\x18\x04 \x01(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x07runtime\x18\x06 \x01(\x0b\x32$.dfip.control_plane.v1.CameraRuntime\x12\x15\n\rdesired_state\x18\x07 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dfip.control_plane.v1.runti
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CAMERARUNTIME']._serialized_start=96
-  _globals['_CAMERARUNTIME']._serialized_end=461
-  _globals['_CAMERAWITHRUNTIME']._serialized_start=464
-  _globals['_CAMERAWITHRUNTIME']._serialized_end=669
+  _globals['_CAMERARUNTIME']._serialized_end=531
+  _globals['_CAMERAWITHRUNTIME']._serialized_start=534
+  _globals['_CAMERAWITHRUNTIME']._serialized_end=739
 # @@protoc_insertion_point(module_scope)

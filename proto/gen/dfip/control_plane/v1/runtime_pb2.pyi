@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CameraRuntime(_message.Message):
-    __slots__ = ("camera_id", "pod_name", "worker_status", "last_heartbeat", "health_status", "error_count", "failure_reason", "next_retry_at", "observed_generation", "last_contact", "epoch", "failure_message")
+    __slots__ = ("camera_id", "pod_name", "worker_status", "last_heartbeat", "health_status", "error_count", "failure_reason", "next_retry_at", "observed_generation", "last_contact", "epoch", "failure_message", "accelerator_asked", "accelerator_used", "decoder")
     CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
     POD_NAME_FIELD_NUMBER: _ClassVar[int]
     WORKER_STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,9 @@ class CameraRuntime(_message.Message):
     LAST_CONTACT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     FAILURE_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_ASKED_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_USED_FIELD_NUMBER: _ClassVar[int]
+    DECODER_FIELD_NUMBER: _ClassVar[int]
     camera_id: str
     pod_name: str
     worker_status: str
@@ -34,7 +37,10 @@ class CameraRuntime(_message.Message):
     last_contact: _timestamp_pb2.Timestamp
     epoch: int
     failure_message: str
-    def __init__(self, camera_id: _Optional[str] = ..., pod_name: _Optional[str] = ..., worker_status: _Optional[str] = ..., last_heartbeat: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., health_status: _Optional[str] = ..., error_count: _Optional[int] = ..., failure_reason: _Optional[str] = ..., next_retry_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed_generation: _Optional[int] = ..., last_contact: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., failure_message: _Optional[str] = ...) -> None: ...
+    accelerator_asked: str
+    accelerator_used: str
+    decoder: str
+    def __init__(self, camera_id: _Optional[str] = ..., pod_name: _Optional[str] = ..., worker_status: _Optional[str] = ..., last_heartbeat: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., health_status: _Optional[str] = ..., error_count: _Optional[int] = ..., failure_reason: _Optional[str] = ..., next_retry_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed_generation: _Optional[int] = ..., last_contact: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., failure_message: _Optional[str] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., decoder: _Optional[str] = ...) -> None: ...
 
 class CameraWithRuntime(_message.Message):
     __slots__ = ("id", "name", "status", "location", "created_at", "runtime", "desired_state")

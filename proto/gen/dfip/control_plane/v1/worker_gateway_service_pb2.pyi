@@ -58,7 +58,7 @@ class WorkerHello(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., camera_id: _Optional[str] = ..., pod_name: _Optional[str] = ...) -> None: ...
 
 class WorkerHeartbeat(_message.Message):
-    __slots__ = ("worker_status", "health_status", "failure_reason", "error_count", "next_retry_at", "observed_generation", "fps", "memory_bytes", "cpu_share")
+    __slots__ = ("worker_status", "health_status", "failure_reason", "error_count", "next_retry_at", "observed_generation", "fps", "memory_bytes", "cpu_share", "accelerator_asked", "accelerator_used", "decoder")
     WORKER_STATUS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_STATUS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_REASON_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,9 @@ class WorkerHeartbeat(_message.Message):
     FPS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     CPU_SHARE_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_ASKED_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_USED_FIELD_NUMBER: _ClassVar[int]
+    DECODER_FIELD_NUMBER: _ClassVar[int]
     worker_status: str
     health_status: str
     failure_reason: str
@@ -77,7 +80,10 @@ class WorkerHeartbeat(_message.Message):
     fps: float
     memory_bytes: float
     cpu_share: float
-    def __init__(self, worker_status: _Optional[str] = ..., health_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., error_count: _Optional[int] = ..., next_retry_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed_generation: _Optional[int] = ..., fps: _Optional[float] = ..., memory_bytes: _Optional[float] = ..., cpu_share: _Optional[float] = ...) -> None: ...
+    accelerator_asked: str
+    accelerator_used: str
+    decoder: str
+    def __init__(self, worker_status: _Optional[str] = ..., health_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., error_count: _Optional[int] = ..., next_retry_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., observed_generation: _Optional[int] = ..., fps: _Optional[float] = ..., memory_bytes: _Optional[float] = ..., cpu_share: _Optional[float] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., decoder: _Optional[str] = ...) -> None: ...
 
 class SightingBatch(_message.Message):
     __slots__ = ("sequence", "sightings")

@@ -114,7 +114,7 @@ class CameraWork(_message.Message):
     def __init__(self, camera_id: _Optional[str] = ..., epoch: _Optional[int] = ..., worker_status: _Optional[str] = ..., failure_reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ending: _Optional[str] = ..., fps: _Optional[float] = ..., frames_decoded: _Optional[int] = ..., frames_sampled: _Optional[int] = ..., frames_dropped: _Optional[int] = ..., faces_detected: _Optional[int] = ..., embeddings: _Optional[int] = ..., sightings_acknowledged: _Optional[int] = ..., sightings_pending: _Optional[int] = ..., sightings_dropped: _Optional[int] = ..., stages: _Optional[_Iterable[_Union[StageTiming, _Mapping]]] = ..., accelerator_asked: _Optional[str] = ..., accelerator_used: _Optional[str] = ..., models_loaded: _Optional[bool] = ..., decoder: _Optional[str] = ..., decoder_reason: _Optional[str] = ..., spool: _Optional[_Union[SpoolState, _Mapping]] = ...) -> None: ...
 
 class SpoolState(_message.Message):
-    __slots__ = ("telemetry_pending", "telemetry_acknowledged", "telemetry_dropped", "telemetry_rejected", "bytes", "trouble", "refusals", "set_aside")
+    __slots__ = ("telemetry_pending", "telemetry_acknowledged", "telemetry_dropped", "telemetry_rejected", "bytes", "trouble", "refusals", "set_aside", "damaged")
     TELEMETRY_PENDING_FIELD_NUMBER: _ClassVar[int]
     TELEMETRY_ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     TELEMETRY_DROPPED_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +123,7 @@ class SpoolState(_message.Message):
     TROUBLE_FIELD_NUMBER: _ClassVar[int]
     REFUSALS_FIELD_NUMBER: _ClassVar[int]
     SET_ASIDE_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
     telemetry_pending: int
     telemetry_acknowledged: int
     telemetry_dropped: int
@@ -131,7 +132,8 @@ class SpoolState(_message.Message):
     trouble: str
     refusals: int
     set_aside: int
-    def __init__(self, telemetry_pending: _Optional[int] = ..., telemetry_acknowledged: _Optional[int] = ..., telemetry_dropped: _Optional[int] = ..., telemetry_rejected: _Optional[int] = ..., bytes: _Optional[int] = ..., trouble: _Optional[str] = ..., refusals: _Optional[int] = ..., set_aside: _Optional[int] = ...) -> None: ...
+    damaged: int
+    def __init__(self, telemetry_pending: _Optional[int] = ..., telemetry_acknowledged: _Optional[int] = ..., telemetry_dropped: _Optional[int] = ..., telemetry_rejected: _Optional[int] = ..., bytes: _Optional[int] = ..., trouble: _Optional[str] = ..., refusals: _Optional[int] = ..., set_aside: _Optional[int] = ..., damaged: _Optional[int] = ...) -> None: ...
 
 class StageTiming(_message.Message):
     __slots__ = ("stage", "count", "seconds")

@@ -1,6 +1,8 @@
 """Cameras by script, and a canary that must hear nothing."""
 
+import asyncio
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -12,6 +14,9 @@ import pytest
 from service_runtime.secret import Secret
 from tests.support.clips import moving_pattern
 from tests.support.rtsp_camera import PASSWORD, USER, RtspCamera, Script, h264
+from vision_worker.decode.newest_frames import NewestFrames
+from vision_worker.decode.reader import DecodeSettings, FrameReader
+from vision_worker.decode.thread_clock import SystemThreadClock
 from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import OpenedSource, Sources
 from vision_worker.sources.policy import SourcePolicy, SourceTimes, camera_addresses
@@ -96,6 +101,56 @@ def open_camera(
 ) -> OpenedSource:
     address = f"{scheme}://{USER}:{PASSWORD}@{host}:{port}{rest}"
     return Sources(rules or policy()).source_for(Secret(address)).open()
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A live camera: opened by a function."""
+
+    opening: Callable[[], OpenedSource]
+    loops: bool = False
+    live: bool = True
+
+    def open(self) -> OpenedSource:
+        return self.opening()
+
+
+@dataclass(kw_only=True)
+class Decoded:
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    failure: SourceFailure | None = None
+    damaged: int = 0
+    stopped_within_s: float = 0.0
+
+
+async def decoded(opened: Callable[[], OpenedSource], *, until: int | None = None) -> Decoded:
+    """Read a camera with the decoding thread to its failure, or until so many frames."""
+    frames = NewestFrames(asyncio.get_running_loop(), capacity=1000)
+    settings = DecodeSettings(sample_fps=1000.0)
+    reader = FrameReader(Reopened(opened), frames, settings, SystemThreadClock())
+    seen = Decoded()
+    reader.start()
+    try:
+        async for frame in frames:
+            seen.sizes.append(frame.picture.size)
+            if len(seen.sizes) == until:
+                break
+    except SourceFailure as failure:
+        seen.failure = failure
+    began = time.monotonic()
+    reader.stop()
+    assert await asyncio.to_thread(reader.join, 10)
+    seen.stopped_within_s = time.monotonic() - began
+    seen.damaged = reader.counts.damaged
+    return seen
+
+
+@pytest.fixture(autouse=True)
+def quiet(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """No test of this folder may have anybody print the password."""
+    yield
+    told = capfd.readouterr()
+    assert PASSWORD not in told.out + told.err
 
 
 @dataclass(kw_only=True)

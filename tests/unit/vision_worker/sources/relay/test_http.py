@@ -17,6 +17,7 @@ from tests.support.rtsp_camera import PASSWORD
 from tests.unit.vision_worker.sources.relay.conftest import (
     SHORT,
     Canary,
+    decoded,
     open_camera,
     policy,
     watch,
@@ -184,6 +185,20 @@ def test_a_camera_that_stops_or_drips_has_stalled(
         assert failure_of(camera.port, times=SHORT).reason == "stalled"
     finally:
         camera.drip.set()
+
+
+async def test_who_stops_watching_does_not_wait_for_a_silent_camera(
+    http: Start, motion_jpeg: bytes
+) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {MULTIPART}\r\n\r\n".encode()
+    camera = http(lambda _: head + motion_jpeg)
+    camera.drip, camera.drip_byte = threading.Event(), b""
+    try:
+        seen = await decoded(lambda: open_camera(camera.port, scheme="http"), until=10)
+    finally:
+        camera.drip.set()
+    assert seen.failure is None
+    assert seen.stopped_within_s < 3.0  # a stall takes 7 s
 
 
 def media_list(*names: str, first: int = 0, ended: bool = True, more: str = "") -> bytes:

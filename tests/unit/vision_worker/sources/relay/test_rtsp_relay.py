@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
-from tests.support.rtsp_camera import PASSWORD, USER, Answer, Request, Script, answered
+from tests.support.rtsp_camera import PASSWORD, USER, Answer, Request, Script, answered, h264
 from tests.unit.vision_worker.sources.relay.conftest import (
     SHORT,
     Cameras,
     Canary,
+    decoded,
     open_camera,
     policy,
     watch,
@@ -223,6 +225,26 @@ def test_a_camera_that_loses_its_power(cameras: Cameras, units: Units) -> None:
         assert sum(1 for _ in packets) <= 40
         assert opened.failure is not None
         assert opened.failure.reason == "ended"
+
+
+async def test_who_stops_watching_does_not_wait_for_a_silent_camera(
+    cameras: Cameras, units: Units
+) -> None:
+    camera = cameras(Script(pictures=units, after="silence"))
+    seen = await decoded(lambda: open_camera(camera.port), until=20)
+    assert seen.failure is None
+    assert seen.stopped_within_s < 3.0  # a stall takes 7 s
+
+
+async def test_a_picture_that_grows_beyond_the_limit_is_not_decoded(
+    cameras: Cameras, units: Units
+) -> None:
+    huge = h264([np.zeros((4400, 4096, 3), np.uint8)])
+    camera = cameras(Script(pictures=[*units, *huge, *units]))
+    seen = await decoded(lambda: open_camera(camera.port))
+    assert set(seen.sizes) == {(320, 240)}
+    assert len(seen.sizes) > 60
+    assert seen.damaged > 0
 
 
 def test_who_reads_slowly_slows_the_camera_and_loses_nothing(
