@@ -40,7 +40,7 @@ from vision_worker.decode.chunks import (
 )
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import FrameSink, NewestFrames
-from vision_worker.decode.persistent_frames import PersistentFrames
+from vision_worker.decode.persistent_frames import FramesAfter, PersistentFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader, video_stream
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, TimeSampler
@@ -115,7 +115,7 @@ class ChunkReader:
         self._last_chunk_s = 0.0
         self._sampled = self._decoded = self._damaged = self._pushed_out = 0
         self._unusable_in_a_row = 0
-        self._decode_s = 0.0
+        self._decode_s = self._sampled_s = 0.0
         self._cut = False
         self._step = StepClock()
         self._waiting = 0
@@ -217,10 +217,15 @@ class ChunkReader:
 
     def _read_persistently(self) -> None:
         """Open the source, again, and read it with a decoder that keeps its state."""
+        self._forget_waiting()
+        self._await_last_chunk()
         sink: FrameSink = self._frames
+        if self._sampled:
+            after_s = self._sampled_s + self._sampler.period_s
+            sink = FramesAfter(sink, after_s=after_s, taken=self._sampled)
         if self._batches.alive:
             side = self._settings.longest_side
-            sink = PersistentFrames(self._frames, self._batches, longest_side=side)
+            sink = PersistentFrames(sink, self._batches, longest_side=side)
         with self._guard:
             reader = FrameReader(self._source, sink, self._settings, self._clock)
             self._persistent = reader
@@ -339,14 +344,13 @@ class ChunkReader:
             if self._sampler.wants(media_s):
                 due[position] = _Due(at=one.at, media_s=media_s, index=self._sampled, cut=self._cut)
                 self._sampled += 1
+                self._sampled_s = media_s
                 self._cut = False
         return due
 
     def _put(self, wanted: WantedFrames, due: Sequence[_Due]) -> None:
-        if self._batches.forget(self):
+        if self._forget_waiting():
             self._pushed_out += self._waiting
-            with self._guard:
-                self._being_decoded -= 1
             if self._waiting_cut:  # the cut lies before whatever comes next
                 due = [replace(due[0], cut=True), *due[1:]]
         self._waiting, self._waiting_cut = len(due), due[0].cut
@@ -362,6 +366,14 @@ class ChunkReader:
         for _ in due:
             lost = self._pushed_out + self._frames.dropped
             self._sampler.pace(self._rate.sampled(self._clock.monotonic(), lost=lost))
+
+    def _forget_waiting(self) -> bool:
+        """Have the chunk that still waits not decoded; return whether there was one."""
+        forgotten = self._batches.forget(self)
+        if forgotten:
+            with self._guard:
+                self._being_decoded -= 1
+        return forgotten
 
     def _deliver(self, outcome: Outcome, due: Sequence[_Due], pictures: int) -> None:
         """Hand frames over; in the batch thread."""
