@@ -25,6 +25,7 @@ class PipelineStats:
         sample_fps: frames a second that are looked at; less than asked for under load.
         overloaded: whether the machine is too slow for what was asked for.
         blind: whether the camera sends, but no whole picture came for a while.
+        stuck_s: how long a decoding thread is in its present step, in seconds.
         decoder: what decodes the source now: `pyav`, `dali-nvdec` or `dali-cpu`.
         decoder_reason: why libav does, although the models run on a GPU; else empty.
         questions_waiting: embedded shots that the index has not answered yet.
@@ -39,6 +40,7 @@ class PipelineStats:
     decoder_reason: str = ""
     overloaded: bool = False
     blind: bool = False
+    stuck_s: float = 0.0
     frames_decoded: int = 0
     frames_sampled: int = 0
     frames_dropped: int = 0
