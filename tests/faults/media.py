@@ -30,6 +30,7 @@ from tests.support.tcp_proxy import tcp_proxy
 from tests.support.watching import WatchedCamera
 from tests.support.wayward_camera import Algorithm, Guard
 from tests.support.wrong_peers import chattering_peer, closed_port, redirecting_peer, silent_peer
+from vision_worker.decode import camera_clock
 
 NAME = "media"
 AT_ONCE = 6
@@ -245,6 +246,24 @@ async def clock_without_sense(world: World) -> None:
     await _goes_on(world, shuffled(world.reel, world.dice))
 
 
+async def clock_of_another_speed(world: World) -> None:
+    """Count in wrong units: after a while the camera is looked at as often as asked for."""
+    speed = world.dice.choice([0.05, 0.25, 4, 20])
+    sent = stamped(joined(*[world.reel] * 15), lambda _, stamp_s: stamp_s * speed)
+    async with (
+        world.wayward(reel=sent) as camera,
+        world.watched(camera.url, sees=True) as watched,
+    ):
+        await asyncio.sleep((camera_clock.WINDOWS + 1) * camera_clock.WINDOW_S)
+        began = asyncio.get_running_loop().time()
+        before = watched.watch.stats.frames_sampled
+        await watched.sampled(10, within_s=world.patience_s)
+        took_s = asyncio.get_running_loop().time() - began
+        rate = (watched.watch.stats.frames_sampled - before) / took_s
+        assert 2 < rate < 9, f"{rate:.1f} frames a second in place of 5"
+        assert watched.failures == []
+
+
 async def corrupt_units(world: World) -> None:
     await _goes_on(world, corrupted(world.reel, world.dice, every=world.dice.randint(2, 6)))
 
@@ -317,6 +336,7 @@ FAULTS: tuple[Fault, ...] = (
     clock_that_runs_backwards,
     clock_that_stands,
     clock_without_sense,
+    clock_of_another_speed,
     corrupt_units,
     b_frames,
     frozen_picture,
@@ -370,10 +390,10 @@ async def run(seed: int, size: int) -> Figures:
     async with running_world(seed=seed, hurried=False) as world:
         before, began = world.neighbour.watch.stats, asyncio.get_running_loop().time()
         count = await put_in(world, seed=seed, rounds=size, at_once=AT_ONCE)
-        after, took_s = world.neighbour.watch.stats, asyncio.get_running_loop().time() - began
         noticed, recovered = list(world.noticed), list(world.recovered)
         await crowd_that_comes_back_at_once(world)
         await world.check()
+        after, took_s = world.neighbour.watch.stats, asyncio.get_running_loop().time() - began
         crowd = world.recovered[len(recovered) :]
         pictures = await asyncio.to_thread(_send_pictures, world.process.pack_id, seed, size)
         await world.check_at_the_end()

@@ -20,7 +20,7 @@ from tests.support.reels import Codec, Reel, gradient, reel
 from tests.support.watching import WatchedCamera, Watching, watching
 from tests.support.wayward_camera import Guard, WaywardCamera, wayward_camera
 from tests.support.wrong_peers import Canary, canary
-from vision_worker.decode import reader
+from vision_worker.decode import camera_clock, reader
 from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.policy import SourceTimes
 
@@ -124,6 +124,8 @@ async def running_world(*, seed: int, hurried: bool) -> AsyncIterator[World]:
         if hurried:
             blind_after_s = reader.BLIND_AFTER_S / _HURRY
             stack.enter_context(patch.object(reader, "BLIND_AFTER_S", blind_after_s))
+            window_s = camera_clock.WINDOW_S / _HURRY
+            stack.enter_context(patch.object(camera_clock, "WINDOW_S", window_s))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         process = await stack.enter_async_context(watching(folder, times=times))
         listening = await stack.enter_async_context(canary())

@@ -16,6 +16,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vision_worker.decode.batch import DecoderName
+from vision_worker.decode.camera_clock import CameraClock
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.lateness import Lateness
 from vision_worker.decode.newest_frames import FrameSink
@@ -70,6 +71,7 @@ class FrameReader:
         self._sampler = TimeSampler(settings.sample_fps)
         self._rate = SampleRate(settings.sample_fps)
         self._lateness = Lateness()
+        self._camera_clock = CameraClock()
         self._reformatter = VideoReformatter()
         self._decoded = self._sampled = self._damaged = 0
         self._decode_s = self._convert_s = 0.0
@@ -217,6 +219,8 @@ class FrameReader:
             stamp = packet.pts if packet.pts is not None else packet.dts
             base = packet.time_base
             stamp_s = float(stamp * base) if stamp is not None and base is not None else None
+            if not self._camera_clock.believed:
+                stamp_s = self._clock.monotonic()
             mode = skip.packet(key=packet.is_keyframe, stamp_s=stamp_s)
             _set_skip(stream, mode)
             for frame in self._decode(packet):
@@ -252,13 +256,11 @@ class FrameReader:
         self._decoded += 1
         self._blind = False
         now_s = self._last_picture_s = self._clock.monotonic()
-        media_s = timeline.advance(frame.time if opened.stamped else now_s)
+        stamped = opened.stamped and self._camera_clock.believed
+        media_s = timeline.advance(frame.time if stamped else now_s)
         _set_skip(stream, skip.decoded(media_s))
-        if self._source.live and opened.stamped and not opened.paced:
-            if timeline.guessed:
-                self._lateness.restart()
-            behind = self._lateness.picture(now_s=now_s, media_s=media_s)
-            _set_skip(stream, skip.catch_up(behind=behind))
+        if self._source.live and stamped and not opened.paced:
+            self._judge_times(stream, skip, timeline, now_s=now_s, media_s=media_s)
         if not self._sampler.wants(media_s) or (opened.paced and self._wait_until(media_s)):
             return
         size = (frame.width, frame.height)
@@ -282,6 +284,25 @@ class FrameReader:
         if self._rate.sampled(self._clock.monotonic(), lost=self._frames.dropped) != before:
             self._sampler.pace(self._rate.fps)
             skip.pace(self._sampler.period_s)
+
+    def _judge_times(
+        self,
+        stream: VideoStream,
+        skip: SkipPolicy,
+        timeline: MediaTimeline,
+        *,
+        now_s: float,
+        media_s: float,
+    ) -> None:
+        """Make up for lateness, and go by arrival where the camera's clock is wrong."""
+        if self._camera_clock.picture(now_s=now_s, media_s=media_s):
+            self._lateness.restart()
+            timeline.restart()
+            skip.restart()
+        if timeline.guessed:
+            self._lateness.restart()
+        behind = self._lateness.picture(now_s=now_s, media_s=media_s)
+        _set_skip(stream, skip.catch_up(behind=behind and self._camera_clock.believed))
 
     def _wait_until(self, media_s: float) -> bool:
         """Wait until a frame is due; return whether the reader was stopped meanwhile."""
