@@ -16,6 +16,7 @@ _PASSED_ON = frozenset(
     | {"TMPDIR", "TZ", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME"}
 )
 _PASSED_ON_PREFIXES = ("CUDA", "DFIP_", "LC_", "NVIDIA_", "OMP_", "ORT_", "PYTHON")
+_FILES = frozenset({"DFIP_CAMERA_CA_FILE"})
 _MANAGERS_OWN = frozenset(
     {"DFIP_WORKERS_DIR", "DFIP_SOCKETS_DIR", "DFIP_WORKER_LOG_MAX_BYTES", "DFIP_METRICS_PORT"}
     | {"DFIP_LISTEN", "DFIP_TOKEN_FILE", "DFIP_LIFELINE_FD", "DFIP_SPOOL_DIR"}
@@ -83,7 +84,8 @@ def worker_environment(settings: ManagerSettings, environ: Mapping[str, str]) ->
     A worker decodes what strangers send, so that it gets no variable that it has no use for.
     """
     passed_on = {
-        name: value
+        # workers run in folders of their own
+        name: str(Path(value).absolute()) if name in _FILES else value
         for name, value in environ.items()
         if name not in _MANAGERS_OWN
         and (name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES))

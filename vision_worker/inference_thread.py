@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_engine.engine import FaceEngine
+from vision_worker.thread_name import name_this_thread
 
 _MOST_ROWS = 32
 _WAITING_A_LANE = 8
@@ -129,6 +130,7 @@ class InferenceThread:
             self._news.notify()
 
     def _run(self) -> None:
+        name_this_thread("inference")
         while True:
             with self._news:
                 while not self._turns and not self._closed:

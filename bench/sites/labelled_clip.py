@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -63,6 +63,15 @@ class Visit:
     x: tuple[float, float]
     y: float
 
+    def describe(self) -> str:
+        """Return it in words."""
+        first, last = self.face_px
+        known = "" if self.known else ", not enrolled"
+        return (
+            f"{self.person} ({self.photo}{known}), {self.begin_s:.0f} to {self.end_s:.0f} s,"
+            f" face {first:.0f} to {last:.0f} px high"
+        )
+
     @property
     def known(self) -> bool:
         """Whether the person is enrolled."""
@@ -106,7 +115,7 @@ class LabelledClip:
             "seconds": round(self.length_s, 2),
             "kbit_per_s": round(self.path.stat().st_size * 8 / 1000 / self.length_s),
             "enrolled": {person: list(photos) for person, photos in ENROLLED.items()},
-            "visits": [asdict(visit) for visit in self.visits],
+            "visits": [visit.describe() for visit in self.visits],
             "afterwards": f"{_CONCERT}, scaled up: several people, none of them enrolled",
         }
 

@@ -34,8 +34,9 @@ def add(
         str,
         typer.Argument(
             metavar="URL",
-            help="rtsp://…, http://…, file://… below the media root, or - to read it from standard "
-            "input, where no process list shows its password.",
+            help="rtsp(s)://…, http(s)://…, file://… below the media root, v4l2:///dev/video0 "
+            "where devices are allowed, or - to read it from standard input, where no process list "
+            "shows its password.",
             show_default=False,
         ),
     ],

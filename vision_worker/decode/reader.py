@@ -26,6 +26,7 @@ from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
 from vision_worker.sources.limits import CODECS, MAX_PIXELS
 from vision_worker.sources.opening import OpenedSource, Source
+from vision_worker.thread_name import name_this_thread
 
 _USUAL_FRAME_S = 1 / 25
 _UNDECODABLE = "The pictures cannot be decoded; they are damaged, or larger than 16 megapixels."
@@ -126,6 +127,7 @@ class FrameReader:
 
     def run(self) -> None:
         """Read in this very thread, to the end."""
+        name_this_thread("decode")
         try:
             self._read()
         except SourceFailure as failure:

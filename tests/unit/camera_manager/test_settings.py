@@ -74,6 +74,11 @@ def test_a_worker_offers_reflection_where_the_manager_does() -> None:
     assert "DFIP_REFLECTION" not in worker_environment(SETTINGS, {})
 
 
+def test_workers_find_a_file_wherever_they_run() -> None:
+    given = worker_environment(SETTINGS, {"DFIP_CAMERA_CA_FILE": "ca.pem"})
+    assert given["DFIP_CAMERA_CA_FILE"] == str(Path.cwd() / "ca.pem")
+
+
 def test_workers_have_a_certificate_of_their_own() -> None:
     """They decode what strangers send: the manager's key is nothing for them."""
     environ = {

@@ -81,8 +81,9 @@ class RtspCamera:
         options = self._ask("OPTIONS", uri, {}, deadline, whatever=True)
         self._knows_parameters = "GET_PARAMETER" in options.header("public")
         answer = self._ask("DESCRIBE", uri, {"Accept": "application/sdp"}, deadline)
-        base = answer.header("content-base") or answer.header("content-location") or uri
-        return picture_of(answer.body, base=base)
+        told = (answer.header("content-base"), answer.header("content-location"))
+        whole = (base for base in told if base.lower().startswith(("rtsp://", "rtsps://")))
+        return picture_of(answer.body, base=next(whole, uri))
 
     def set_up(
         self, picture: Picture, deadline: Deadline, *, ports: tuple[int, int] | None

@@ -27,6 +27,7 @@ from vision_worker.sources.relay.rtsp_camera import RtspCamera, Setup
 from vision_worker.sources.relay.rtsp_message import Message, NotRtsp, RtspInput, written
 from vision_worker.sources.relay.session_description import Picture, description_for
 from vision_worker.sources.relay.udp_media import UdpMedia
+from vision_worker.thread_name import name_this_thread
 
 _CHUNK: Final = 1 << 16
 _SHORTEST_STALL_S: Final = 1.0
@@ -125,6 +126,7 @@ class RtspRelay:
             self._camera.close()
 
     def _run(self, picture: Picture, setup: Setup, deadline: Deadline) -> None:
+        name_this_thread("relay")
         try:
             self._serve(picture, setup, deadline)
         except SourceFailure as failure:

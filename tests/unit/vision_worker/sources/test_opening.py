@@ -8,11 +8,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from face_engine.pictures import encode_jpeg
 from service_runtime.secret import Secret
+from tests.support.canary import Canary
 from tests.support.clips import moving_pattern, write_clip
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader
@@ -60,6 +62,38 @@ def test_a_file_that_only_calls_itself_a_video(media: Path, name: str, content: 
     with pytest.raises(SourceFailure) as caught:
         open_address(f"file:///{name}", media)
     assert caught.value.reason == "not_a_stream"
+
+
+@pytest.mark.parametrize("name", ["x.mp4", "x.m3u8", "x.ffconcat", "x.mpd", "x.sdp", "x.ts"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:{port}/x.ts\n",
+        "ffconcat version 1.0\nfile http://127.0.0.1:{port}/x.mp4\n",
+        '<?xml version="1.0"?><MPD><BaseURL>http://127.0.0.1:{port}/</BaseURL></MPD>',
+        "v=0\nc=IN IP4 127.0.0.1\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    ],
+    ids=["hls", "concat", "dash", "sdp"],
+)
+def test_a_file_that_names_others_leads_nowhere(
+    media: Path, canary: Canary, name: str, content: str
+) -> None:
+    (media / name).write_text(content.format(port=canary.port))
+    with pytest.raises(SourceFailure) as caught:
+        open_address(f"file:///{name}", media)
+    assert caught.value.reason == "not_a_stream"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["concat:{clip}|{clip}", "subfile,,start,0,end,0,,:{clip}", "lavfi:testsrc", "pipe:0",
+     "http://127.0.0.1:{port}/x", "crypto:{clip}", "data:video/mp4;base64,AAAA"],
+)  # fmt: skip
+def test_a_path_is_a_path_and_no_protocol(media: Path, canary: Canary, path: str) -> None:
+    named = quote(path.format(clip=media / "clip.mp4", port=canary.port))
+    with pytest.raises(SourceFailure) as caught:
+        open_address(f"file:///{named}", media)
+    assert caught.value.reason == "not_found"
 
 
 def test_a_recording_cut_off_before_its_index_is_no_stream(media: Path) -> None:

@@ -1,7 +1,6 @@
 """Cameras by script, and a canary that must hear nothing."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -46,40 +45,6 @@ def cameras() -> Iterator[Cameras]:
     yield start
     for camera in started:
         camera.close()
-
-
-class Canary:
-    """A listener that nobody may connect to."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.port = int(self._listener.getsockname()[1])
-        self._datagrams.bind(("127.0.0.1", self.port))
-        self._listener.setblocking(False)
-        self._datagrams.setblocking(False)
-
-    def heard(self) -> bool:
-        """Tell whether anybody connected, or sent a datagram."""
-        for ask in (self._listener.accept, lambda: self._datagrams.recv(1)):
-            try:
-                ask()
-            except BlockingIOError:
-                continue
-            return True
-        return False
-
-    def close(self) -> None:
-        self._listener.close()
-        self._datagrams.close()
-
-
-@pytest.fixture
-def canary() -> Iterator[Canary]:
-    """Return a canary; at the end it has to have heard nothing."""
-    with closing(Canary()) as one:
-        yield one
-        assert not one.heard()
 
 
 def policy(times: SourceTimes = USUAL, **more: object) -> SourcePolicy:

@@ -11,12 +11,12 @@ import av
 import pytest
 
 from face_engine.pictures import encode_jpeg
+from tests.support.canary import Canary
 from tests.support.clips import moving_pattern, write_clip
 from tests.support.http_camera import HttpCamera, HttpRequest, Script, answer
 from tests.support.rtsp_camera import PASSWORD
 from tests.unit.vision_worker.sources.relay.conftest import (
     SHORT,
-    Canary,
     decoded,
     open_camera,
     policy,

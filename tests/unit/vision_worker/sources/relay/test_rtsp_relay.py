@@ -14,11 +14,11 @@ import av
 import numpy as np
 import pytest
 
+from tests.support.canary import Canary
 from tests.support.rtsp_camera import PASSWORD, USER, Answer, Request, Script, answered, h264
 from tests.unit.vision_worker.sources.relay.conftest import (
     SHORT,
     Cameras,
-    Canary,
     decoded,
     open_camera,
     policy,
@@ -185,6 +185,14 @@ def test_addresses_of_others_in_a_description_lead_nowhere(
         camera = cameras(script)
         assert len(watch(open_camera(camera.port)).numbers) == 40
         assert any("/x" in one.uri for one in camera.requests)
+
+
+@pytest.mark.parametrize("base", ["/live/", "nonsense", "*"])
+def test_a_base_that_is_no_address_is_left_alone(cameras: Cameras, units: Units, base: str) -> None:
+    camera = cameras(Script(pictures=units, content_base=base))
+    assert len(watch(open_camera(camera.port, rest="/live")).numbers) == 40
+    (setup,) = [one for one in camera.requests if one.method == "SETUP"]
+    assert setup.uri == f"rtsp://127.0.0.1:{camera.port}/live/trackID=1"
 
 
 @pytest.mark.parametrize("rtpmap", ["THEORA/90000", "X-SORENSON-VIDEO/90000", "QUICKTIME/90000"])
