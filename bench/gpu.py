@@ -44,6 +44,7 @@ from vision_worker.decode.chunks import (
     Arrival,
     Chunk,
     ChunkCollector,
+    ChunksTooLong,
     UnusableChunk,
     own_packets,
     pack_chunk,
@@ -350,7 +351,12 @@ def _chunked(data: bytes) -> _Clip:
         stream = container.streams.video[0]
         collector, now = ChunkCollector(), datetime.now(UTC)
         packets = (packet for packet in container.demux(stream) if packet.size)
-        groups = [collector.add(Arrival(packet=packet, at=now)) for packet in packets]
+        try:
+            groups = [collector.add(Arrival(packet=packet, at=now)) for packet in packets]
+        except ChunksTooLong:
+            raise SystemExit(
+                "The clip has too few key frames: encode it with one a second."
+            ) from None
         groups.append(collector.rest())
         sampler, wanted, pictures = TimeSampler(_LOOKED_AT_FPS), [], 0
         for group in groups:

@@ -141,6 +141,11 @@ class ModelPack:
         return self.space.dimension
 
     @property
+    def is_quantized(self) -> bool:
+        """Tell whether it is a variant, which is made of pictures and not of its files alone."""
+        return any(file.conversion == "int8" for file in self.files)
+
+    @property
     def metric(self) -> Literal["inner_product"]:
         """Return how embeddings are compared; higher is closer."""
         return "inner_product"

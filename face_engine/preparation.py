@@ -62,7 +62,7 @@ def prepare_pack(
     cache = cache or cache_root()
     folder = pack_folder(pack, cache)
     if not _is_whole(pack, folder):
-        if _is_variant(pack):
+        if pack.is_quantized:
             raise PackNotPrepared(
                 f"The quantised model pack {pack_id} is not on this machine; make one with "
                 f"`dfip models quantize`, or copy the folder {folder.name} to {folder.parent}."
@@ -183,10 +183,6 @@ def prepared_variants(*, cache: Path | None = None) -> list[tuple[PreparedPack, 
         if manifest.parent == pack_folder(pack, cache) and _is_whole(pack, manifest.parent):
             found.append((PreparedPack(pack=pack, folder=manifest.parent), measured))
     return found
-
-
-def _is_variant(pack: ModelPack) -> bool:
-    return any(file.conversion == "int8" for file in pack.files)
 
 
 def _unwritable(pack_id: str, cache: Path, error: OSError) -> PackNotPrepared:

@@ -152,7 +152,7 @@ def quantize_pack(
             figures.
     """
     pack = prepare_pack(base_id, cache=cache).pack
-    if any(file.conversion == "int8" for file in pack.files):
+    if pack.is_quantized:
         raise QuantizationRefused(f"The pack {base_id} is quantised already; name its base.")
     chips, labels = chips[: rules.most_faces], labels[: rules.most_faces]
     if len(chips) < rules.fewest_faces:

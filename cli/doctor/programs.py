@@ -47,11 +47,13 @@ def check_models(pack_id: str) -> Finding:
     from face_engine.errors import PackError, PackUnknown
     from face_engine.model_files import cache_root, model_dirs, pack_folder, read_source
     from face_engine.packs import resolve_pack
-    from face_engine.preparation import is_prepared, load_models
+    from face_engine.preparation import is_prepared, load_models, prepare_pack
 
     try:
         pack = resolve_pack(pack_id)
         folder = pack_folder(pack, cache_root())
+        if pack.is_quantized:
+            prepare_pack(pack_id)  # makes nothing of such a pack, but says how to get it
         if folder.exists() and not is_prepared(pack_id):
             return warn(
                 "models",

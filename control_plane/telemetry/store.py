@@ -129,14 +129,6 @@ async def _write_sessions(
         row["camera_id"] = progress[session_id].camera_id
         started.append(row)
     if started:
-        # a new session is the end of those of earlier epochs, which nobody may go on with
-        await tx.session.execute(
-            delete(_sessions).where(
-                _sessions.c.camera_id == bindparam("of_camera"),
-                _sessions.c.epoch < bindparam("in_force"),
-            ),
-            [{"of_camera": row["camera_id"], "in_force": row["epoch"]} for row in started],
-        )
         await tx.session.execute(insert(_sessions), started)
 
 

@@ -110,6 +110,9 @@ def test_the_astronaut_is_seen_and_named(mesh: Mesh, rest: httpx.Client, camera_
     assert (evidence["pack_id"], evidence["votes"] >= 1) == ("builtin", True)
     picture = rest.get(f"/sightings/{seen['id']}/image")
     assert picture.headers["content-type"] == "image/jpeg"
+    whole = rest.get(f"/sightings/{seen['id']}/context")
+    assert whole.headers["content-type"] == "image/jpeg"
+    assert whole.content != picture.content
     assert picture.content[:3] == b"\xff\xd8\xff"
 
 

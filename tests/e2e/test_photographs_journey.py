@@ -13,6 +13,7 @@ import pytest
 
 from cli.demo.clip_maker import make_demo_clip
 from face_engine.engine import open_engine
+from face_engine.pictures import decode_picture
 from tests.support.media import media_path
 from tests.support.mesh import Mesh, running_mesh
 
@@ -86,7 +87,10 @@ def test_a_third_photograph_of_an_enrolled_man_is_a_match(mesh: Mesh) -> None:
     assert seen["score"] >= seen["threshold"]
     with mesh.client() as rest:
         evidence = rest.get(f"/sightings/{seen['id']}").json()["data"]["evidence"]
+        face, whole = (rest.get(f"/sightings/{seen['id']}/{of}") for of in ("image", "context"))
     assert evidence["candidates"][0]["person_name"] == ENROLLED
+    assert decode_picture(whole.content).shape == (360, 640, 3)
+    assert max(decode_picture(face.content).shape) <= 320
     stopped = mesh.cli("camera", "stop", "third")
     assert stopped.returncode == 0, stopped.stderr
 

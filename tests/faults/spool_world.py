@@ -49,8 +49,10 @@ class Camera:
     may_lose: bool = False
     # a log without its end is a disk that lied: what was cut is not known, samples may come again
     lost_log: bool = False
-    # what is added while the disk takes nothing is sent before what waits in the file
+    # what is added while the disk takes nothing is sent before what waits in the file; and where
+    # damage took the first report of a sighting, a later one comes in its own turn
     in_order: bool = True
+    counted: int = 0
 
     async def live(self, *, away: bool = False, **errand: Any) -> list[dict[str, Any]]:
         """Have a worker live once, under a new epoch; return what it said last."""
@@ -100,23 +102,30 @@ class Camera:
         await self.drain()
         stored, revisions, order = await self.stored()
         double = sorted(second for second, times in Counter(stored).items() if times > 1)
+        lost = set() if self.may_lose else self.durable_seconds - set(stored)
+        older = {
+            number: revision
+            for number, revision in self.durable_sightings.items()
+            if not self.may_lose and revisions.get(number, 0) < revision
+        }
+        self.count(lost=len(lost) + len(older), double=len(double))
         assert not double or self.lost_log, f"samples stored more than once: {double}"
         invented = sorted(set(stored) - self.seconds)
         assert not invented, f"samples stored and never added: {invented}"
         expected = [number for number in self.sightings if number in revisions]
-        assert not self.in_order or order == expected, (
-            f"sightings came in the order {order}, not {expected}"
-        )
-        if self.may_lose:
-            return
-        lost = sorted(self.durable_seconds - set(stored))
-        assert not lost, f"samples promised and lost: {lost}"
-        older = {
-            number: revision
-            for number, revision in self.durable_sightings.items()
-            if revisions.get(number, 0) < revision
-        }
+        in_order = order == expected or not self.in_order
+        assert in_order, f"sightings came in the order {order}, not {expected}"
+        assert not lost, f"samples promised and lost: {sorted(lost)}"
         assert not older, f"sightings promised in these revisions, and lost or older: {older}"
+
+    def count(self, *, lost: int, double: int) -> None:
+        """Count what this camera was promised since the last look, and what came of it."""
+        promised = len(self.durable_seconds) + len(self.durable_sightings)
+        figures = self.world.figures
+        figures["promised"] += promised - self.counted
+        self.counted = promised
+        figures["lost"] += lost
+        figures["samples_again_after_a_lost_log" if self.lost_log else "double"] += double
 
     async def stored(self) -> tuple[list[int], dict[int, int], list[int]]:
         """Return the samples in the database, the sightings' revisions, and in which order."""

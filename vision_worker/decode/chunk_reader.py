@@ -40,10 +40,11 @@ from vision_worker.decode.chunks import (
 )
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import FrameSink, NewestFrames
-from vision_worker.decode.persistent_frames import PersistentFrames
+from vision_worker.decode.persistent_frames import FramesAfter, PersistentFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader, video_stream
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, TimeSampler
+from vision_worker.decode.step_clock import StepClock
 from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
 from vision_worker.sources.opening import OpenedSource, Source
@@ -114,8 +115,9 @@ class ChunkReader:
         self._last_chunk_s = 0.0
         self._sampled = self._decoded = self._damaged = self._pushed_out = 0
         self._unusable_in_a_row = 0
-        self._decode_s = 0.0
+        self._decode_s = self._sampled_s = 0.0
         self._cut = False
+        self._step = StepClock()
         self._waiting = 0
         self._waiting_cut = False
         self._size: tuple[int, int] | None = None
@@ -176,6 +178,12 @@ class ChunkReader:
         return self._rate.reduced if persistent is None else persistent.overloaded
 
     @property
+    def stuck_s(self) -> float:
+        """Return how long the thread's present step takes so far; waiting is none."""
+        persistent = self._persistent
+        return self._step.stuck_s if persistent is None else persistent.stuck_s
+
+    @property
     def decoder(self) -> DecoderName:
         """Return what decodes now."""
         return "pyav" if self._persistent is not None else self._batches.decoder.name
@@ -186,6 +194,7 @@ class ChunkReader:
         return "" if self._persistent is None else self._why
 
     def _run(self) -> None:
+        self._step.begin()
         try:
             if not self._known_unfit:
                 self._read()
@@ -202,15 +211,21 @@ class ChunkReader:
         else:
             if not self._known_unfit:
                 self._frames.finish()
+        self._step.rest()
         if self._known_unfit:
             self._read_persistently()
 
     def _read_persistently(self) -> None:
         """Open the source, again, and read it with a decoder that keeps its state."""
+        self._forget_waiting()
+        self._await_last_chunk()
         sink: FrameSink = self._frames
+        if self._sampled:
+            after_s = self._sampled_s + self._sampler.period_s
+            sink = FramesAfter(sink, after_s=after_s, taken=self._sampled)
         if self._batches.alive:
             side = self._settings.longest_side
-            sink = PersistentFrames(self._frames, self._batches, longest_side=side)
+            sink = PersistentFrames(sink, self._batches, longest_side=side)
         with self._guard:
             reader = FrameReader(self._source, sink, self._settings, self._clock)
             self._persistent = reader
@@ -267,6 +282,7 @@ class ChunkReader:
         collector = ChunkCollector()
         packets = opened.packets(stream)
         while not self._stop.is_set():
+            self._step.begin()
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
@@ -328,14 +344,13 @@ class ChunkReader:
             if self._sampler.wants(media_s):
                 due[position] = _Due(at=one.at, media_s=media_s, index=self._sampled, cut=self._cut)
                 self._sampled += 1
+                self._sampled_s = media_s
                 self._cut = False
         return due
 
     def _put(self, wanted: WantedFrames, due: Sequence[_Due]) -> None:
-        if self._batches.forget(self):
+        if self._forget_waiting():
             self._pushed_out += self._waiting
-            with self._guard:
-                self._being_decoded -= 1
             if self._waiting_cut:  # the cut lies before whatever comes next
                 due = [replace(due[0], cut=True), *due[1:]]
         self._waiting, self._waiting_cut = len(due), due[0].cut
@@ -351,6 +366,14 @@ class ChunkReader:
         for _ in due:
             lost = self._pushed_out + self._frames.dropped
             self._sampler.pace(self._rate.sampled(self._clock.monotonic(), lost=lost))
+
+    def _forget_waiting(self) -> bool:
+        """Have the chunk that still waits not decoded; return whether there was one."""
+        forgotten = self._batches.forget(self)
+        if forgotten:
+            with self._guard:
+                self._being_decoded -= 1
+        return forgotten
 
     def _deliver(self, outcome: Outcome, due: Sequence[_Due], pictures: int) -> None:
         """Hand frames over; in the batch thread."""
@@ -402,6 +425,7 @@ class ChunkReader:
         if self._began_s is None:
             self._began_s = now_s - media_s
         ahead_s = self._began_s + media_s - now_s
+        self._step.rest()
         return ahead_s > 0 and self._clock.wait(self._stop, ahead_s)
 
 

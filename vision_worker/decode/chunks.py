@@ -93,7 +93,8 @@ class ChunkCollector:
         self._arrivals.append(arrival)
         self._bytes += arrival.packet.size
         if (
-            _seconds_between(self._arrivals[0].packet, arrival.packet) > LONGEST_CHUNK_S
+            # when they came, and not what the camera's clock says
+            (arrival.at - self._arrivals[0].at).total_seconds() > LONGEST_CHUNK_S
             or len(self._arrivals) > _MOST_PACKETS
             or self._bytes > _MOST_BYTES
         ):
@@ -168,11 +169,3 @@ def _pack(stream: VideoStream, arrivals: Sequence[Arrival]) -> bytes:
     except (av.error.FFmpegError, ValueError) as error:
         raise UnusableChunk(f"the chunk cannot be packed ({type(error).__name__})") from None
     return target.getvalue()
-
-
-def _seconds_between(one: "Packet[VideoStream]", other: "Packet[VideoStream]") -> float:
-    first = one.dts if one.dts is not None else one.pts
-    last = other.dts if other.dts is not None else other.pts
-    if first is None or last is None or one.time_base is None:
-        return 0.0
-    return float((last - first) * one.time_base)

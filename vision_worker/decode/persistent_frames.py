@@ -16,6 +16,38 @@ from vision_worker.sources.failure import SourceFailure
 _LAST_FRAME_S = 5.0
 
 
+class FramesAfter:
+    """A sink that lets the frames of a second reader go on after those of a first.
+
+    Args:
+        frames: where they go.
+        after_s: the last time on the stream's time line that was handed over.
+        taken: how many frames were sampled.
+    """
+
+    def __init__(self, frames: FrameSink, *, after_s: float, taken: int) -> None:
+        self._frames = frames
+        self._after_s = after_s
+        self._taken = taken
+        self._begun = False
+
+    @property
+    def dropped(self) -> int:
+        """Return how many frames newer ones pushed out."""
+        return self._frames.dropped
+
+    def put(self, frame: Frame) -> None:
+        """Hand a frame over; nothing says that the first one follows the one before."""
+        media_s, index = frame.media_s + self._after_s, frame.index + self._taken
+        cut = frame.cut or not self._begun
+        self._begun = True
+        self._frames.put(replace(frame, media_s=media_s, index=index, cut=cut))
+
+    def finish(self, failure: SourceFailure | None = None) -> None:
+        """Say that no frame follows, and why if that is a failure."""
+        self._frames.finish(failure)
+
+
 class PersistentFrames:
     """A sink that has frames prepared before it hands them on."""
 

@@ -1,8 +1,8 @@
 """What people are called, as long as somebody looks: asked of the control plane, soon forgotten.
 
-A name that is not known yet is asked for beside the pictures, which do without it meanwhile. It is
-asked for again after a minute, so that who was renamed or erased is not shown by the old name for
-longer; and when nobody looks any more, none is kept.
+A picture waits a moment for a name that nobody asked for yet, and does without it where that takes
+longer. Names are asked for again after a minute, beside the pictures, so that who was renamed or
+erased is not shown by the old name for longer; and when nobody looks any more, none is kept.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from service_runtime.structured_logging import get_logger
 
 LASTS_S: Final = 60.0
 _AGAIN_AFTER_S: Final = 5.0
+_PATIENCE_S: Final = 0.5
 _AT_ONCE: Final = 64
 _MOST: Final = 256
 _log = get_logger(__name__)
@@ -51,13 +52,16 @@ class Names:
         self._known: dict[str, _Name] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    def of(self, person_ids: Iterable[str]) -> Mapping[str, str]:
-        """Return the names that are known, and have the others asked for."""
+    async def of(self, person_ids: Iterable[str]) -> Mapping[str, str]:
+        """Return the names that are known, or are within a moment."""
         now = self._clock.monotonic()
         wanted = dict.fromkeys(person_ids)
         due = [one for one in wanted if one not in self._known or self._is_old(one, now)]
         if due and self._asking is None:
+            is_new = any(one not in self._known for one in due)
             self._asking = asyncio.create_task(self._learn(due[:_AT_ONCE]), name="ask for names")
+            if is_new:
+                await self._wait_for(self._asking)
         return {one: self._known[one].text for one in wanted if one in self._known}
 
     def forget(self) -> None:
@@ -69,6 +73,13 @@ class Names:
 
     def _is_old(self, person_id: str, now: float) -> bool:
         return self._known[person_id].ask_again_at <= now
+
+    async def _wait_for(self, asking: "asyncio.Task[None]") -> None:
+        patience = asyncio.create_task(self._clock.sleep(_PATIENCE_S))
+        try:
+            await asyncio.wait({asking, patience}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            patience.cancel()
 
     async def _learn(self, person_ids: Collection[str]) -> None:
         try:

@@ -38,10 +38,14 @@ SIDES: Final = (320, 640, 960, 1280, 1920, 3840)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Why a camera shows nothing: a word of the closed list, and a sentence."""
+    """Why a camera shows nothing: a word of the closed list, and a sentence.
+
+    ``final`` says that waiting is of no use: it is not watched any more.
+    """
 
     reason: str
     sentence: str
+    final: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -91,12 +95,16 @@ class Onlookers:
     def show(self, frame: Frame, faces: tuple[ShownFace, ...]) -> None:
         """Show what the camera sees now; a newer frame pushes out one that nobody drew yet."""
         self._trouble = None
-        self._newest = Scene(frame=frame, faces=self._named(faces), zones=self.zones)
+        self._newest = Scene(frame=frame, faces=faces, zones=self.zones)
         self._fresh.set()
 
     def miss(self, trouble: Trouble | None) -> None:
         """Take note of why there are no pictures; None where there are, or may be soon."""
         self._trouble = trouble
+        if trouble is not None and trouble.final:
+            for viewer in self._viewers:
+                viewer.news.set()
+            return
         if trouble is None or self._newest is None or self._newest.notice:
             return
         since = self._newest.frame.captured_at.strftime("%H:%M:%S UTC")
@@ -144,7 +152,8 @@ class Onlookers:
         while (picture := viewer.take()) is None:
             left_s = until - self._clock.monotonic()
             drawing = self._drawing
-            if left_s <= 0 or drawing is None:
+            is_over = self._trouble is not None and self._trouble.final
+            if left_s <= 0 or drawing is None or is_over:
                 raise self._no_picture()
             news = asyncio.create_task(viewer.news.wait())
             patience = asyncio.create_task(self._clock.sleep(left_s))
@@ -157,12 +166,13 @@ class Onlookers:
                 drawing.result()  # it never ends by itself: raise what ended it
         return picture
 
-    def _named(self, faces: tuple[ShownFace, ...]) -> tuple[ShownFace, ...]:
-        people = {face.person_id for face in faces if face.person_id is not None}
+    async def _named(self, scene: Scene) -> Scene:
+        people = {face.person_id for face in scene.faces if face.person_id is not None}
         if self.names is None or not people:
-            return faces
-        names = self.names.of(people)
-        return tuple(replace(face, name=names.get(face.person_id or "", "")) for face in faces)
+            return scene
+        names = await self.names.of(people)
+        named = (replace(one, name=names.get(one.person_id or "", "")) for one in scene.faces)
+        return replace(scene, faces=tuple(named))
 
     def _no_picture(self) -> Unavailable:
         trouble = self._trouble or Trouble(
@@ -204,6 +214,7 @@ class Onlookers:
             scene = self._newest
             if scene is None:
                 continue
+            scene = await self._named(scene)
             due = self._due(self._clock.monotonic(), at_once=bool(scene.notice))
             for form in dict.fromkeys(viewer.form for viewer in due):
                 picture = await self._thread.run(partial(render, scene, form))
@@ -233,7 +244,7 @@ def trouble_of(worker_status: str, failure_reason: str) -> Trouble | None:
     if sentence is None:
         return None
     reason = worker_status if failure_reason == "none" else failure_reason
-    return Trouble(reason=reason, sentence=sentence)
+    return Trouble(reason=reason, sentence=sentence, final=worker_status == "stopping")
 
 
 def form_of(longest_side: int, *, default: int, annotated: bool) -> Form:

@@ -4,7 +4,9 @@ Everything here runs on one thread, which alone has the connection. A change is 
 file is in WAL mode, because then a commit is one append and one sync: whatever ends the process,
 SQLite takes a whole commit from the log or nothing of it. ``synchronous=FULL`` syncs each commit,
 so that it outlives a loss of power too, as far as the disk keeps its word. The lock is exclusive:
-there is no shared memory beside the file that a full disk could take away.
+there is no shared memory beside the file that a full disk could take away. A disk that lost the end
+of the log all the same takes what was cut in it: samples may then count twice, sightings never,
+because the control plane knows them by id and revision.
 
 A batch is a range of rows. To cut one writes down where it ends; the rows stay as they are until it
 is acknowledged, so it is the same whenever it is sent. Deleted content is overwritten

@@ -7,9 +7,11 @@ a camera the test shows frames.
 import asyncio
 import contextlib
 import re
+import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +26,7 @@ from camera_manager.media.look_records import LookRecords
 from camera_manager.media.servicer import MediaServicer
 from camera_manager.media.worker_pictures import WorkerPictures
 from camera_manager.runtimes.port import WorkerSpec
+from deploy.envoy.contracts import edge_methods
 from dfip.camera_manager.v1 import media_service_pb2, media_service_pb2_grpc
 from dfip.control_plane.v1 import (
     audit_service_pb2,
@@ -94,6 +97,7 @@ class World:
     seen: str
     idle: str
     disabled: str
+    manager: str
     shown: int = 0
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -249,6 +253,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             seen=seen,
             idle=idle,
             disabled=disabled,
+            manager=manager.address,
             tasks=[watching],
         )
         await cameras.listed.wait()
@@ -434,6 +439,37 @@ async def test_only_so_many_look_at_a_camera(world: World) -> None:
     for one in taken:
         one.cancel()
     await asyncio.gather(*taken, return_exceptions=True)
+
+
+async def test_who_does_not_read_loses_the_place(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At an edge that waits for a second in place of the contract's minute."""
+    own = [method for method in edge_methods(["camera_manager"]) if method.idle_s]
+    assert [(method.name, method.idle_s) for method in own] == [("StreamLive", 60)]
+    hurried = [replace(method, idle_s=1) for method in own]
+    monkeypatch.setattr("deploy.envoy.edge.edge_methods", lambda *_: hurried)
+    token, _ = await world.issue()
+    address = {"camera_manager": world.manager}
+    jwks_file = world.site.settings.jwks_file
+    async with (
+        asyncio.timeout(30),
+        running_edge(tmp_path, clusters=address, jwks_file=jwks_file) as edge,
+    ):
+        with socket.socket() as stalled:
+            stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stalled.connect((edge.host, edge.port))
+            stalled.sendall(
+                f"GET /cameras/{world.seen}/live HTTP/1.1\r\nhost: dfip\r\n"
+                f"authorization: Bearer {token}\r\n\r\n".encode()
+            )
+            await world.viewers(1)
+            for _ in range(1000):  # until all buffers on the way are full, and a second more
+                world.show(size=(1280, 720))
+                await asyncio.sleep(0.02)
+                if not world.onlookers.here:
+                    break
+            assert not world.onlookers.here
 
 
 async def test_nobody_looks_while_it_cannot_be_written_down() -> None:

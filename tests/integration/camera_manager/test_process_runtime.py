@@ -347,6 +347,7 @@ async def test_erasing_leaves_nothing_of_a_camera(tmp_path: Path) -> None:
         await runtime.start(spec(CAMERA))
         await until(lambda: bool(ended))
         assert runtime.traces() == {CAMERA}
+        (tmp_path / "workers" / CAMERA / "spool.db").write_bytes(b"faces that nobody reported")
         await runtime.erase(CAMERA)
         assert not runtime.traces()
         assert [path.name for path in (tmp_path / "workers").iterdir()] == ["lock"]

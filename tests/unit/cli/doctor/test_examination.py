@@ -121,6 +121,9 @@ def test_models_are_held_against_their_digests(
     monkeypatch.setenv("DFIP_CACHE_DIR", str(tmp_path))
     assert check_models("builtin").verdict == "ok"
     assert check_models("nonsense").verdict == "fail"
+    variant = check_models("builtin-int8-0123456789ab")
+    assert variant.verdict == "fail"
+    assert "dfip models quantize" in variant.remedy
     missing = check_models("yunet-dlib")
     if missing.verdict == "fail":
         assert "Put it into" in missing.remedy or "put it into" in missing.remedy

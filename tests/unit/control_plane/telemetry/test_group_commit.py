@@ -234,7 +234,7 @@ async def test_last_contact_waits_for_a_commit_that_worked(
 
 
 @pytest.mark.usefixtures("cameras")
-async def test_a_new_session_ends_those_of_earlier_epochs(
+async def test_a_session_goes_on_in_a_later_epoch_beside_a_new_one(
     database: Database, clock: VirtualClock
 ) -> None:
     line = GroupCommit(database, clock)
@@ -247,10 +247,13 @@ async def test_a_new_session_ends_those_of_earlier_epochs(
         await line.write(numbered("old", 1, 1))
         async with database.write() as tx:
             (await tx.session.get_one(CameraRuntimeRow, "a")).epoch = 2
+        # its reporter kept batches of the earlier session that nobody had acknowledged
         await line.write(numbered("new", 1, 2))
-        await line.write(numbered("new", 2, 2))
+        await line.write(numbered("old", 1, 2))
+        await line.write(numbered("old", 2, 2))
     async with database.read() as session:
         rows = await session.execute(
             select(TelemetrySessionRow.session_id, TelemetrySessionRow.last_sequence)
         )
-        assert [tuple(row) for row in rows] == [("new", 2)]
+        assert sorted(tuple(row) for row in rows) == [("new", 1), ("old", 2)]
+        assert await session.scalar(select(func.count()).select_from(TelemetrySampleRow)) == 3

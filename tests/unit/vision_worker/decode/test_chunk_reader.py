@@ -128,6 +128,7 @@ async def test_key_frames_far_apart_are_decoded_by_libav_and_prepared_in_the_bat
     assert sum(decoder.prepared) > 0
     assert len(frames) + counts.dropped == counts.sampled > 0
     assert any(frame.prepared is not None for frame in frames)
+    assert np.diff([frame.media_s for frame in frames]).min() > 0
     # the newest frames win, so some may be missing; what comes is right
     assert set(_numbers(frames)) <= {n + d for n in _numbers(plain) for d in (-1, 0, 1)}
 
@@ -172,8 +173,9 @@ async def test_a_decoder_that_fails_leaves_the_camera_to_libav(
     assert batches.alive == (how == "refuses")
     if how == "refuses":
         assert counts.damaged >= 3
-    shown = [round(frame.media_s * 25) % 120 for frame in frames]
-    assert _numbers(frames) == pytest.approx(shown, abs=1)
+    begin_s = frames[0].media_s  # the recording is opened again, and its time goes on
+    assert np.diff([begin_s, *[frame.media_s for frame in frames[1:]]]).min() > 0
+    assert frames[0].cut == (begin_s > 0)
 
 
 async def test_a_codec_that_is_not_decoded_in_batches_is_left_to_libav(

@@ -28,10 +28,10 @@ from vision_worker.decode.chunks import (
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def _arrivals(packets: "Iterator[Packet[VideoStream]]") -> Iterator[Arrival]:
+def _arrivals(packets: "Iterator[Packet[VideoStream]]", fps: int = 25) -> Iterator[Arrival]:
     for number, packet in enumerate(packets):
         if packet.size:
-            yield Arrival(packet=packet, at=_START + timedelta(seconds=number / 25))
+            yield Arrival(packet=packet, at=_START + timedelta(seconds=number / fps))
 
 
 def _collected(path: Path) -> tuple[VideoStream, list[Sequence[Arrival]]]:
@@ -118,7 +118,7 @@ def test_key_frames_too_far_apart_are_told(tmp_path: Path) -> None:
     with av.open(str(clip)) as container:
         collector = ChunkCollector()
         with pytest.raises(ChunksTooLong):
-            for arrival in _arrivals(container.demux(video=0)):
+            for arrival in _arrivals(container.demux(video=0), fps=5):
                 collector.add(arrival)
 
 

@@ -1,6 +1,6 @@
 """The graphs of NVIDIA DALI, run on the CPU: the same pictures and faces that libav's way gives.
 
-Needs the extra `dali` (`make test-dali`); the graphs are those that run on a GPU, but VP8, VP9 and
+Needs the package (`make test-dali`); the graphs are those that run on a GPU, but VP8, VP9 and
 MJPEG are all that this variant decodes.
 """
 
@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -16,8 +17,11 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("nvidia.dali", reason="the extra `dali` is not installed; `make test-dali`")
+pytest.importorskip("nvidia.dali", reason="NVIDIA DALI is not installed; `make test-dali`")
 
+from nvidia.dali import tensors
+
+from face_engine.cuda_runtime import CudaRuntime
 from face_engine.detectors.prepared import InputSize, fitted
 from face_engine.engine import FaceEngine
 from service_runtime.secret import Secret
@@ -37,7 +41,7 @@ from vision_worker.decode.chunks import (
     pack_chunk,
 )
 from vision_worker.decode.frame import Frame
-from vision_worker.decode.full_pictures import ArrayPicture
+from vision_worker.decode.full_pictures import ArrayPicture, CudaPicture
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.picture import AvPicture, Picture
 from vision_worker.decode.reader import DecodeSettings, FrameReader
@@ -233,6 +237,13 @@ class _Kept:
 
     def close(self) -> None:
         """Leave it to the others."""
+
+
+def test_a_picture_on_a_gpu_is_named_by_where_it_lies() -> None:
+    """As far as that shows without a GPU: DALI takes the address, and no copy."""
+    picture = CudaPicture(owner=None, address=4096, size=(6, 4), runtime=cast(CudaRuntime, None))
+    taken = tensors.TensorGPU(picture, "HWC", 0)
+    assert (taken.data_ptr(), taken.shape(), taken.layout()) == (4096, [4, 6, 3], "HWC")
 
 
 def test_it_lives_beside_the_other_libraries(decoder: BatchDecoder) -> None:

@@ -224,6 +224,16 @@ async def test_a_stream_ends_with_the_reason_when_the_source_stays_away(camera: 
     assert caught.value.metadata == {"failure_reason": "unreachable"}
 
 
+async def test_a_stream_ends_at_once_with_the_camera(camera: Camera) -> None:
+    stream = camera.watch()
+    await first(camera, stream, 1)
+    async with looking(stream) as coming:
+        camera.onlookers.miss(trouble_of("stopping", "none"))
+        with pytest.raises(Unavailable) as caught:
+            await coming
+    assert caught.value.metadata == {"failure_reason": "stopping"}
+
+
 async def test_what_breaks_the_pencil_reaches_who_looks(
     camera: Camera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
