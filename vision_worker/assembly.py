@@ -26,6 +26,7 @@ from vision_worker.settings import WorkerSettings
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy, camera_addresses
 from vision_worker.spool.model import SpoolLimits
+from vision_worker.watchdog import Limits, Seen, Watchdog
 from vision_worker.watched_camera import Surroundings, WatchedCamera
 
 TOKEN_REFUSED: Final = 3
@@ -109,6 +110,16 @@ async def run_worker(lifecycle: Lifecycle) -> None:
     async def live() -> None:
         lifecycle.stop(_EXIT_STATUS[await cameras.run()])
 
+    def look() -> Seen:
+        return Seen(
+            inference_s=inference.busy_s,
+            decoding_s={name: held.camera.stats.stuck_s for name, held in cameras.held.items()},
+            memory_bytes=load.memory_bytes(),
+        )
+
+    limits = Limits(memory_bytes=settings.worker_memory_mb * 2**20)
+    watchdog = Watchdog(look=look, stop=lifecycle.stop, clock=clock, limits=limits)
+    lifecycle.spawn("watchdog", watchdog.run())
     living = lifecycle.spawn("cameras", live())
     await lifecycle.wait_for_stop()
     if not living.done():  # told to stop from outside: say the last word first

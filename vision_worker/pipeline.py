@@ -156,6 +156,7 @@ class CameraPipeline:
         self._identifying: asyncio.Task[None] | None = None
         self._decoding = decoding
         self._reader: Reader | None = None
+        self._hanging: list[Reader] = []
         self._thumb: NDArray[np.uint8] | None = None
         self._counters = _Counters()
         self._recent: deque[float] = deque(maxlen=256)
@@ -204,7 +205,8 @@ class CameraPipeline:
         finally:
             reader.stop()
             self._end_all()
-            await asyncio.to_thread(reader.join, _JOIN_S)
+            if not await asyncio.to_thread(reader.join, _JOIN_S):
+                self._hanging.append(reader)
             self._counters.add_decoding(reader.counts)
             self._reader = None
             self._recent.clear()
@@ -221,6 +223,7 @@ class CameraPipeline:
         return PipelineStats(
             fps=self._fps(),
             sample_fps=0.0 if self._reader is None else self._reader.sample_fps,
+            stuck_s=self._stuck_s(),
             overloaded=self._reader is not None and self._reader.overloaded,
             decoder=self._decoding.name if self._reader is None else self._reader.decoder,
             decoder_reason=self._decoding.reason
@@ -239,6 +242,12 @@ class CameraPipeline:
             reports=total.reports,
             stages=live.stages,
         )
+
+    def _stuck_s(self) -> float:
+        """Return how long a decoding thread is in its present step, an abandoned one too."""
+        self._hanging = [reader for reader in self._hanging if reader.stuck_s > 0]
+        readers = self._hanging if self._reader is None else [*self._hanging, self._reader]
+        return max((reader.stuck_s for reader in readers), default=0.0)
 
     def _fps(self) -> float:
         now = self._clock.monotonic()
@@ -384,7 +393,7 @@ class CameraPipeline:
         """Embed shots, and ask who they show, but for those that only stand in for better ones."""
         rows = [row for *_, row in taken]
         shots = await self._inference.take(
-            frame.picture, boxes[rows], study.chips[rows], seen=look.detections.boxes
+            frame, boxes[rows], study.chips[rows], seen=look.detections.boxes
         )
         self._counters.embeddings += len(rows)
         self._counters.spent("embed", shots.embed_s, len(rows))

@@ -26,6 +26,8 @@ class WorkerSettings(TransportSettings):
         cameras_per_worker: how many cameras it takes at once; with one, it ends with its camera.
         cameras_dir: each further camera has its folder below; by default the folder above the
             working directory.
+        worker_memory_mb: resident memory, in MiB, past which it ends itself to be started again;
+            0 is any.
         pack: model pack of the site.
         reflection: offer reflection to valid tokens.
         camera_networks: the only networks that cameras may be in, as ``10.0.7.0/24,fd00:1::/64``;
@@ -47,6 +49,7 @@ class WorkerSettings(TransportSettings):
     token_file: Path | None = None
     cameras_per_worker: int = 1
     cameras_dir: Path = Path("..")
+    worker_memory_mb: int = 0
     pack: str = "builtin"
     reflection: bool = False
     camera_networks: str = ""

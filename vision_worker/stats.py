@@ -24,6 +24,7 @@ class PipelineStats:
         fps: sampled frames a second over the last seconds.
         sample_fps: frames a second that are looked at; less than asked for under load.
         overloaded: whether the machine is too slow for what was asked for.
+        stuck_s: how long a decoding thread is in its present step, in seconds.
         decoder: what decodes the source now: `pyav`, `dali-nvdec` or `dali-cpu`.
         decoder_reason: why libav does, although the models run on a GPU; else empty.
         questions_waiting: embedded shots that the index has not answered yet.
@@ -37,6 +38,7 @@ class PipelineStats:
     decoder: str = ""
     decoder_reason: str = ""
     overloaded: bool = False
+    stuck_s: float = 0.0
     frames_decoded: int = 0
     frames_sampled: int = 0
     frames_dropped: int = 0

@@ -59,6 +59,7 @@ class Slot:
         target: where it listens.
         room: how many cameras it is for.
         members: its cameras.
+        mute: it did not answer when it was asked: nobody is placed there until it does.
         ending: it is told to end, or has: nobody is placed there any more.
     """
 
@@ -68,6 +69,7 @@ class Slot:
     target: str
     room: int
     members: "dict[str, _Member]" = field(default_factory=dict)
+    mute: bool = False
     ending: bool = False
 
 
@@ -122,6 +124,11 @@ class PackedProcesses:
         """The living processes."""
         return frozenset(slot.process.pid for slot in self._slots.values())
 
+    def target(self, camera_id: str) -> str | None:
+        """Return where the process of a camera is reached."""
+        member = self._members.get(camera_id)
+        return None if member is None else member.slot.target
+
     def place(self, camera_id: str, token: Secret) -> Slot:
         """Put a camera into a process, a new one if need be; it is handed over afterwards.
 
@@ -134,7 +141,7 @@ class PackedProcesses:
             (
                 Place(name=slot.name, cameras=len(slot.members), room=slot.room)
                 for slot in self._slots.values()
-                if not slot.ending
+                if not (slot.ending or slot.mute)
             ),
             room=room,
         )
@@ -177,6 +184,7 @@ class PackedProcesses:
         answer = await self._dropped(member, reason)
         if camera_id not in self._members:
             return  # the process ended meanwhile, and with it the camera
+        slot.mute = answer is Answer.AWAY
         if answer is Answer.DONE or (answer is Answer.AWAY and not member.delivered):
             self._ended(member, EndKind.DRAINED)
             return
@@ -285,7 +293,7 @@ class PackedProcesses:
             )
             match answer:
                 case Answer.DONE:
-                    member.delivered = True
+                    member.delivered, member.slot.mute = True, False
                     return
                 case Answer.TOKEN_REFUSED:
                     self._ended(member, EndKind.TOKEN_REFUSED)
@@ -335,7 +343,8 @@ class PackedProcesses:
             ending = listed.get(member.camera_id, "lost")
             if ending:
                 self._ended(member, _ENDINGS.get(ending, EndKind.CRASHED))
-        for camera_id in listed.keys() - slot.members.keys():
+        living = {camera_id for camera_id, ending in listed.items() if not ending}
+        for camera_id in living - slot.members.keys():
             _log.warning("worker.camera_astray", camera_id=camera_id, slot=slot.name)
             await self._calls.drop(
                 slot.target, camera_id=camera_id, reason="astray", deadline_s=_DROP_S

@@ -155,6 +155,8 @@ class ProcessRuntime:
         held = self._held.get(camera_id)
         if held is None or held.worker.end is not None:
             return None
+        if held.process is None:
+            return self._packed.target(camera_id)
         return f"unix:{self._socket(camera_id)}"
 
     def traces(self) -> frozenset[str]:

@@ -53,6 +53,11 @@ class Reader(Protocol):
         ...
 
     @property
+    def stuck_s(self) -> float:
+        """Return how long the thread's present step takes so far, in seconds."""
+        ...
+
+    @property
     def decoder(self) -> DecoderName:
         """Return what decodes now."""
         ...

@@ -44,6 +44,7 @@ from vision_worker.decode.persistent_frames import FramesAfter, PersistentFrames
 from vision_worker.decode.reader import DecodeSettings, FrameReader, video_stream
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, TimeSampler
+from vision_worker.decode.step_clock import StepClock
 from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
 from vision_worker.sources.opening import OpenedSource, Source
@@ -116,6 +117,7 @@ class ChunkReader:
         self._unusable_in_a_row = 0
         self._decode_s = self._sampled_s = 0.0
         self._cut = False
+        self._step = StepClock()
         self._waiting = 0
         self._waiting_cut = False
         self._size: tuple[int, int] | None = None
@@ -176,6 +178,12 @@ class ChunkReader:
         return self._rate.reduced if persistent is None else persistent.overloaded
 
     @property
+    def stuck_s(self) -> float:
+        """Return how long the thread's present step takes so far; waiting is none."""
+        persistent = self._persistent
+        return self._step.stuck_s if persistent is None else persistent.stuck_s
+
+    @property
     def decoder(self) -> DecoderName:
         """Return what decodes now."""
         return "pyav" if self._persistent is not None else self._batches.decoder.name
@@ -186,6 +194,7 @@ class ChunkReader:
         return "" if self._persistent is None else self._why
 
     def _run(self) -> None:
+        self._step.begin()
         try:
             if not self._known_unfit:
                 self._read()
@@ -202,6 +211,7 @@ class ChunkReader:
         else:
             if not self._known_unfit:
                 self._frames.finish()
+        self._step.rest()
         if self._known_unfit:
             self._read_persistently()
 
@@ -272,6 +282,7 @@ class ChunkReader:
         collector = ChunkCollector()
         packets = opened.packets(stream)
         while not self._stop.is_set():
+            self._step.begin()
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
@@ -414,6 +425,7 @@ class ChunkReader:
         if self._began_s is None:
             self._began_s = now_s - media_s
         ahead_s = self._began_s + media_s - now_s
+        self._step.rest()
         return ahead_s > 0 and self._clock.wait(self._stop, ahead_s)
 
 

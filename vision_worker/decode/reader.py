@@ -22,6 +22,7 @@ from vision_worker.decode.newest_frames import FrameSink
 from vision_worker.decode.picture import AvPicture
 from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
+from vision_worker.decode.step_clock import StepClock
 from vision_worker.decode.thread_clock import ThreadClock
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
 from vision_worker.sources.limits import CODECS, MAX_PIXELS
@@ -77,6 +78,7 @@ class FrameReader:
         self._began_s: float | None = None
         self._opened: OpenedSource | None = None
         self._last_picture_s = 0.0
+        self._step = StepClock()
 
     def start(self) -> None:
         """Begin in a thread of its own, which does not keep the process alive."""
@@ -116,6 +118,11 @@ class FrameReader:
         return self._rate.reduced or self._lateness.behind
 
     @property
+    def stuck_s(self) -> float:
+        """Return how long the thread's present step takes so far; waiting is none."""
+        return self._step.stuck_s
+
+    @property
     def decoder(self) -> DecoderName:
         """Return what decodes: libav, always."""
         return "pyav"
@@ -128,6 +135,7 @@ class FrameReader:
     def run(self) -> None:
         """Read in this very thread, to the end."""
         name_this_thread("decode")
+        self._step.begin()
         try:
             self._read()
         except SourceFailure as failure:
@@ -138,6 +146,8 @@ class FrameReader:
             )
         else:
             self._frames.finish()
+        finally:
+            self._step.rest()
 
     def _read(self) -> None:
         opened = self._opened = self._source.open()
@@ -185,6 +195,7 @@ class FrameReader:
         """Read to the end, or until asked to stop."""
         packets = opened.packets(stream)
         while not self._stop.is_set():
+            self._step.begin()
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
@@ -272,7 +283,9 @@ class FrameReader:
         ahead_s = self._began_s + media_s - now_s
         if ahead_s < -_LARGEST_LAG_S:
             self._began_s -= ahead_s  # after a pause of the machine go on, do not rush
+        self._step.rest()
         stopped = ahead_s > 0 and self._clock.wait(self._stop, ahead_s)
+        self._step.begin()
         self._last_picture_s = self._clock.monotonic()
         return stopped
 

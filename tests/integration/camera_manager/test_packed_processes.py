@@ -74,6 +74,8 @@ async def test_cameras_share_a_process_that_knows_none_of_them_until_it_is_told(
         assert set(calls.held) == {
             f"unix:{tmp_path}/s/w-packed-0001.sock", f"unix:{tmp_path}/s/w-packed-0002.sock",
         }  # fmt: skip
+        assert runtime.target(ONE) == runtime.target(TWO) == f"unix:{tmp_path}/s/w-packed-0001.sock"
+        assert runtime.target(new_id()) is None
         assert calls.tokens == [CANARY] * 3
         environment = psutil.Process(first).environ()
         assert "DFIP_CAMERA_ID" not in environment
@@ -231,9 +233,11 @@ async def test_a_camera_is_handed_over_as_soon_as_the_process_listens(tmp_path: 
         assert not calls.held
         await runtime.stop(TWO, reason="test", grace_s=5)  # which it never had
         assert ends(runtime) == {ONE: None, TWO: EndKind.DRAINED}
+        await start(runtime, THREE)  # into another: this one may never answer
+        assert pid_of(tmp_path, THREE) != pid_of(tmp_path, ONE)
         calls.answer = Answer.DONE
         await clock.advance(1)
-        assert [list(held) for held in calls.held.values()] == [[ONE]]
+        assert sorted(list(held) for held in calls.held.values()) == sorted([[ONE], [THREE]])
 
 
 async def test_the_shared_processes_of_a_lost_manager_are_adopted(tmp_path: Path) -> None:
