@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_engine.pictures import encode_jpeg
-from vision_worker.decode.picture import Picture
+from vision_worker.decode.frame import Frame
 
 MAX_BYTES = 96 * 1024
 _LONGEST_SIDE = 640
@@ -22,19 +22,21 @@ _AROUND = 0.25  # of the box's sides, covered on each side, too
 
 
 def context_pictures(
-    picture: Picture, boxes: NDArray[np.float32], seen: NDArray[np.float32]
+    frame: Frame, boxes: NDArray[np.float32], seen: NDArray[np.float32]
 ) -> list[bytes]:
     """Return a JPEG of the whole picture for each face, at most 640 pixels a side and 96 KiB.
 
     A box's fractions of the picture hold for it, too.
 
     Args:
-        picture: where the faces are.
-        boxes: (n, 4) xyxy in pixels of the picture; the faces.
+        frame: where the faces are; its image is used where it is of the right size already.
+        boxes: (n, 4) xyxy in pixels of the frame's picture; the faces.
         seen: (m, 4) likewise; all faces of the picture, these among them.
     """
-    small = picture.scaled(_LONGEST_SIDE)
-    scale = np.array([small.shape[1], small.shape[0]]) / np.array(picture.size)
+    small = frame.image
+    if max(small.shape) > _LONGEST_SIDE:
+        small = frame.picture.scaled(_LONGEST_SIDE)
+    scale = np.array([small.shape[1], small.shape[0]]) / np.array(frame.picture.size)
     to_small = np.tile(scale, 2)
     return [_encoded(_shown(small, box * to_small, _others(box, seen) * to_small)) for box in boxes]
 

@@ -122,7 +122,7 @@ class CameraInference:
 
     async def take(
         self,
-        picture: Picture,
+        frame: Frame,
         boxes: NDArray[np.float32],
         chips: NDArray[np.uint8],
         *,
@@ -131,16 +131,16 @@ class CameraInference:
         """Embed faces, and cut them out of their picture.
 
         Args:
-            picture: where they are.
-            boxes: (n, 4) xyxy in pixels of the picture.
+            frame: where they are.
+            boxes: (n, 4) xyxy in pixels of the frame's picture.
             chips: (n, s, s, 3) uint8 RGB.
             seen: (m, 4) boxes of all faces of the picture.
         """
 
         def crop(embeddings: NDArray[np.float32], embed_s: float) -> Shots:
             began = time.perf_counter()
-            crops = [crop_face(picture, box) for box in boxes]
-            contexts = context_pictures(picture, boxes, seen)
+            crops = [crop_face(frame.picture, box) for box in boxes]
+            contexts = context_pictures(frame, boxes, seen)
             return Shots(
                 embeddings=embeddings,
                 crops=crops,

@@ -394,7 +394,7 @@ class CameraPipeline:
         """Embed shots, and ask who they show, but for those that only stand in for better ones."""
         rows = [row for *_, row in taken]
         shots = await self._inference.take(
-            frame.picture, boxes[rows], study.chips[rows], seen=look.detections.boxes
+            frame, boxes[rows], study.chips[rows], seen=look.detections.boxes
         )
         self._counters.embeddings += len(rows)
         self._counters.spent("embed", shots.embed_s, len(rows))

@@ -6,7 +6,7 @@ times, because the sampling rate varies. It knows no pictures and no people; `pi
 and gathers shots by the ids that it hands out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,6 +16,10 @@ from vision_worker.tracking.association import associate, overlap
 from vision_worker.tracking.motion import Motion
 
 TrackState = Literal["tentative", "confirmed"]
+
+_USUAL_STEP_S, _LONGEST_STEP_S = 0.4, 2.0  # between two frames
+_ONE_MISS = 1.5  # steps
+_FURTHEST = 4.0  # times the usual reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,7 @@ class TrackingRules:
         confirm_hits: detections that confirm a track.
         tentative_s: time without a detection after which an unconfirmed track is dropped.
         lost_s: the same for a confirmed one, which then ends.
-        reach: gate of the first association, in face sizes; grows for tracks long unseen.
+        reach: gate of the first association, in face sizes.
         unsure_reach: gate for unsure detections.
         duplicate_overlap: an unmatched detection that covers a tracked face this far begins none.
         most_tracks: living tracks; further faces wait until one ends.
@@ -41,6 +45,21 @@ class TrackingRules:
     unsure_reach: float = 0.6
     duplicate_overlap: float = 0.5
     most_tracks: int = 64
+
+    def at_step(self, step_s: float) -> "TrackingRules":
+        """Return the rules for a frame that comes this long after the one before.
+
+        Where frames are few, by choice or because the machine is slow, a face that was seen in
+        the one before is not gone, and it went further meanwhile.
+        """
+        step_s = min(step_s, _LONGEST_STEP_S)
+        if step_s <= _USUAL_STEP_S:
+            return self
+        return replace(
+            self,
+            lost_s=max(self.lost_s, _ONE_MISS * step_s),
+            reach=self.reach * min(step_s / _USUAL_STEP_S, _FURTHEST),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +104,8 @@ class FaceTracker:
     """Tracks of one camera. Not thread-safe."""
 
     def __init__(self, rules: TrackingRules | None = None) -> None:
-        self._rules = rules or TrackingRules()
+        self._asked_rules = rules or TrackingRules()
+        self._rules = self._asked_rules  # for the frame at hand
         self._tracks: list[_Track] = []
         self._motion = Motion.begin(np.zeros((0, 4)))
         self._next_id = 1
@@ -112,6 +132,7 @@ class FaceTracker:
         self._now_s = now
         if self._tracks:
             self._motion = self._motion.predicted(passed)
+        self._rules = self._asked_rules.at_step(passed)
 
         pairs = self._match(found, np.flatnonzero(sure), sure_ones=True, taken={})
         pairs |= self._match(found, np.flatnonzero(~sure), sure_ones=False, taken=pairs)

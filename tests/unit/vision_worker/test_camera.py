@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -32,8 +33,9 @@ from vision_worker.inference_thread import InferenceThread
 from vision_worker.looking.onlookers import Onlookers
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import Form
+from vision_worker.occupancy.counting import OccupancySample
 from vision_worker.sources.opening import Sources
-from vision_worker.sources.policy import SourcePolicy
+from vision_worker.sources.policy import SourcePolicy, camera_addresses
 from vision_worker.spool.spool import ReportSpool
 
 PLAIN = Form(longest_side=640, annotated=False)
@@ -87,15 +89,18 @@ class Watched:
         self.history: list[CameraState] = []
         self.engines = Engines()
         self.thread = InferenceThread()
+        self.spool = ReportSpool(media_root, camera_id="camera", clock=self.clock)
         self.pictures = PictureThread()
         self.onlookers = Onlookers(thread=self.pictures, clock=self.clock)
         self.watch = CameraWatch(
             camera_id="camera",
-            sources=Sources(SourcePolicy(media_root=media_root)),
+            sources=Sources(
+                SourcePolicy(media_root=media_root, addresses=camera_addresses("127.0.0.0/8"))
+            ),
             index=index,
             engines=self.engines,
             lane=self.thread.open_lane(),
-            spool=ReportSpool(media_root, camera_id="camera", clock=self.clock),
+            spool=self.spool,
             clock=self.clock,
             changed=self.changed,
             onlookers=self.onlookers,
@@ -195,6 +200,17 @@ async def test_a_machine_that_is_too_slow_says_so_and_when_it_keeps_up_again(
         assert (state.health_status, state.failure_reason) == ("healthy", "none")
 
 
+async def test_a_report_that_the_control_plane_cannot_take_blocks_no_other(tmp_path: Path) -> None:
+    async with watched(tmp_path) as camera:
+        told = OccupancySample(
+            at=datetime(2026, 1, 1, tzinfo=UTC), zone="", occupancy=1, confidence=None,
+            entries=0, exits=0,
+        )  # fmt: skip
+        camera.watch._count([replace(told, zone="x" * 2000), told])
+        status = camera.spool.status
+        assert (status.telemetry_pending, status.telemetry_dropped) == (1, 1)
+
+
 async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> None:
     async with watched(tmp_path) as camera:
         camera.watch.assign(assignment("file:///clip.mp4"))
@@ -210,6 +226,33 @@ async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> 
         await camera.clock.advance((failed.next_retry_at - camera.clock.now()).total_seconds() + 1)
         state = await camera.until(lambda s: s.worker_status == "running")
         assert (state.error_count, state.failure_reason) == (0, "none")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"RTSP/1.0 401 No\r\nCSeq: 1\r\nWWW-Authenticate: Basic realm=x\r\n\r\n", "unauthorized"),
+        (b"RTSP/1.0 302 Moved\r\nLocation: rtsp://127.0.0.1/\r\n\r\n", "redirected"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not_a_stream"),
+    ],
+)
+async def test_a_camera_that_fails_has_nobody_tell_its_password(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], answer: bytes, reason: str
+) -> None:
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(4096):
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, watched(tmp_path) as camera:
+        camera.watch.assign(assignment(f"rtsp://canary-user:canary-pass@127.0.0.1:{port}/canary"))
+        failed = await camera.until(lambda s: s.worker_status == "backoff")
+    assert failed.failure_reason == reason
+    told = capfd.readouterr()
+    assert reason in told.out + told.err
+    assert "canary" not in told.out + told.err + repr(camera.history)
 
 
 async def test_somebody_may_skip_the_wait(tmp_path: Path) -> None:

@@ -208,9 +208,7 @@ class RtspCamera:
             except NotRtsp:
                 raise SourceFailure("not_a_stream") from None
             if message is not None and message.status:
-                if message.header("cseq") in ("", str(self._number)):
-                    return message
-                continue  # of an earlier request
+                return message  # there is no other request that waits; some count wrongly
             if message is not None:
                 self.line.send(self.heard(message), deadline)
                 continue

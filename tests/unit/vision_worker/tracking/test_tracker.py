@@ -118,3 +118,24 @@ def test_an_unsure_detection_carries_a_confirmed_track_on() -> None:
         score = 0.9 if step < 3 else 0.4
         update = tracker.update(step / 5, box, np.array([score]))
         assert [face.track_id for face in update.faces] == [1]
+
+
+@pytest.mark.parametrize("step_s", [0.2, 0.5, 1.0])
+def test_a_walking_face_is_one_track_however_few_frames_there_are(step_s: float) -> None:
+    tracker = FaceTracker()
+    ids: set[int] = set()
+    for number in range(round(5 / step_s)):
+        x = 100.0 + 190.0 * number * step_s  # two and a half faces a second
+        box = np.array([[x, 200.0, x + 70.0, 290.0]])
+        ids |= {face.track_id for face in tracker.update(number * step_s, box, np.ones(1)).faces}
+    assert len(ids) == 1
+
+
+def test_a_missed_frame_ends_no_track_where_frames_are_few() -> None:
+    tracker = FaceTracker()
+    box = np.array([[100.0, 200.0, 170.0, 290.0]])
+    for number in range(3):
+        tracker.update(1.5 * number, box, np.ones(1))
+    assert tracker.update(4.5, box[:0], np.zeros(0)).ended == ()
+    (face,) = tracker.update(6.0, box, np.ones(1)).faces
+    assert face.track_id == 1

@@ -20,7 +20,8 @@ from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import OpenedSource, Sources
 from vision_worker.sources.policy import SourcePolicy, SourceTimes, camera_addresses
 
-SHORT = SourceTimes(open_s=0.4, stall_s=0.3)
+IMPATIENT = SourceTimes(open_s=0.2)
+SHORT = SourceTimes(stall_s=0.4)
 USUAL = SourceTimes()
 
 

@@ -16,7 +16,9 @@ from tests.support.clips import moving_pattern, write_clip
 from tests.support.http_camera import HttpCamera, HttpRequest, Script, answer
 from tests.support.rtsp_camera import PASSWORD
 from tests.unit.vision_worker.sources.relay.conftest import (
+    IMPATIENT,
     SHORT,
+    USUAL,
     decoded,
     open_camera,
     policy,
@@ -124,7 +126,8 @@ def test_a_challenge_is_answered_once(http: Start, motion_jpeg: bytes, challenge
 )
 def test_what_a_camera_answers_is_the_reason(http: Start, told: bytes | None, reason: str) -> None:
     camera = http(lambda _: told)
-    assert failure_of(camera.port, times=SHORT).reason == reason
+    times = IMPATIENT if reason == "timeout" else USUAL
+    assert failure_of(camera.port, times=times).reason == reason
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308, 304])

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from tests.support.http_camera import HttpCamera, answer
 from tests.support.rtsp_camera import Script
 from tests.unit.vision_worker.sources.relay.conftest import (
-    SHORT,
+    IMPATIENT,
     Cameras,
     open_camera,
     policy,
@@ -223,5 +223,5 @@ def test_what_is_no_tls_at_all_and_a_file_that_is_none(cameras: Cameras, tmp_pat
     plain = cameras(Script(answers={}))
     for file in (None, tmp_path / "none.pem"):
         with pytest.raises(SourceFailure) as caught:
-            open_camera(plain.port, policy(SHORT, ca_file=file), scheme="rtsps")
+            open_camera(plain.port, policy(IMPATIENT, ca_file=file), scheme="rtsps")
         assert caught.value.reason in ("tls", "timeout")

@@ -17,7 +17,9 @@ import pytest
 from tests.support.canary import Canary
 from tests.support.rtsp_camera import PASSWORD, USER, Answer, Request, Script, answered, h264
 from tests.unit.vision_worker.sources.relay.conftest import (
+    IMPATIENT,
     SHORT,
+    USUAL,
     Cameras,
     decoded,
     open_camera,
@@ -144,7 +146,7 @@ def test_what_a_camera_answers_is_the_reason(
     cameras: Cameras, answers: dict[str, Answer | None], reason: str
 ) -> None:
     camera = cameras(Script(answers=answers))
-    rules = policy(SHORT) if reason == "timeout" else policy()
+    rules = policy(IMPATIENT) if reason == "timeout" else policy()
     with pytest.raises(SourceFailure) as caught:
         open_camera(camera.port, rules)
     assert caught.value.reason == reason
@@ -211,7 +213,7 @@ def test_the_end_of_the_pictures(
     cameras: Cameras, units: Units, after: str, reason: str | None
 ) -> None:
     camera = cameras(Script(pictures=units, after=after))
-    seen = watch(open_camera(camera.port, policy(SHORT)))
+    seen = watch(open_camera(camera.port, policy(SHORT if after == "silence" else USUAL)))
     assert len(seen.numbers) == 40
     assert (seen.failure and seen.failure.reason) == reason
     assert after == "hang-up" or camera.farewell.wait(10)  # the camera is told that it is over
