@@ -16,11 +16,14 @@ from typing import cast
 import grpc
 from google.protobuf.json_format import MessageToDict
 
+from dfip.control_plane.v1 import telemetry_pb2
 from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from face_engine.engine import FaceEngine
 from face_engine.errors import AcceleratorUnavailable, PackError
 from face_engine.onnx_session import Accelerator
 from service_runtime.clock import Clock
+from service_runtime.errors import InvalidArgument
+from service_runtime.interceptors.validation import validate_request
 from service_runtime.secret import Secret
 from service_runtime.structured_logging import get_logger
 from vision_worker.decode.batch_choice import DecodingChoice
@@ -334,10 +337,17 @@ class CameraWatch:
                 await task
 
     def _report(self, draft: SightingDraft) -> None:
-        self._spool.add_sighting(sighting_report(draft))
+        report = sighting_report(draft)
+        if _is_sound(report):
+            self._spool.add_sighting(report)
+        else:
+            self._spool.note_unsound(sightings=1)
 
     def _count(self, samples: Sequence[OccupancySample]) -> None:
-        self._spool.add_telemetry([telemetry_sample(sample) for sample in samples])
+        told = [telemetry_sample(sample) for sample in samples]
+        sound = [sample for sample in told if _is_sound(sample)]
+        self._spool.note_unsound(samples=len(told) - len(sound))
+        self._spool.add_telemetry(sound)
 
     def _set(self, **changes: object) -> None:
         before, self.state = self.state, replace(self.state, **changes)  # type: ignore[arg-type]  # the names of its fields
@@ -354,6 +364,16 @@ class CameraWatch:
             for task in waiting:
                 task.cancel()
         return next(event for event in events if event.is_set())
+
+
+def _is_sound(report: gateway_pb2.SightingReport | telemetry_pb2.TelemetrySample) -> bool:
+    """Return whether the control plane can take it: one that it cannot would block all others."""
+    try:
+        validate_request(report)
+    except InvalidArgument as flaw:
+        _log.error("report.not_sound", kind=type(report).__name__, sentence=str(flaw))
+        return False
+    return True
 
 
 def _differs(one: gateway_pb2.Assignment, other: gateway_pb2.Assignment) -> bool:

@@ -248,6 +248,10 @@ class ReportSpool:
         self._to_forget[(name.session_id, name.kind)] = name
         self._work.set()
 
+    def note_unsound(self, *, sightings: int = 0, samples: int = 0) -> None:
+        """Count reports that were not added, because the contract has no place for them."""
+        self._count(sightings_dropped=sightings, telemetry_dropped=samples)
+
     def note_rejected(self, samples: int) -> None:
         """Count samples that the control plane refused."""
         self._count(telemetry_rejected=samples)

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -32,6 +33,7 @@ from vision_worker.inference_thread import InferenceThread
 from vision_worker.looking.onlookers import Onlookers
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import Form
+from vision_worker.occupancy.counting import OccupancySample
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy, camera_addresses
 from vision_worker.spool.spool import ReportSpool
@@ -87,6 +89,7 @@ class Watched:
         self.history: list[CameraState] = []
         self.engines = Engines()
         self.thread = InferenceThread()
+        self.spool = ReportSpool(media_root, camera_id="camera", clock=self.clock)
         self.pictures = PictureThread()
         self.onlookers = Onlookers(thread=self.pictures, clock=self.clock)
         self.watch = CameraWatch(
@@ -97,7 +100,7 @@ class Watched:
             index=index,
             engines=self.engines,
             lane=self.thread.open_lane(),
-            spool=ReportSpool(media_root, camera_id="camera", clock=self.clock),
+            spool=self.spool,
             clock=self.clock,
             changed=self.changed,
             onlookers=self.onlookers,
@@ -195,6 +198,17 @@ async def test_a_machine_that_is_too_slow_says_so_and_when_it_keeps_up_again(
         await camera.clock.advance(3)
         state = await camera.until(lambda s: s.worker_status == "running")
         assert (state.health_status, state.failure_reason) == ("healthy", "none")
+
+
+async def test_a_report_that_the_control_plane_cannot_take_blocks_no_other(tmp_path: Path) -> None:
+    async with watched(tmp_path) as camera:
+        told = OccupancySample(
+            at=datetime(2026, 1, 1, tzinfo=UTC), zone="", occupancy=1, confidence=None,
+            entries=0, exits=0,
+        )  # fmt: skip
+        camera.watch._count([replace(told, zone="x" * 2000), told])
+        status = camera.spool.status
+        assert (status.telemetry_pending, status.telemetry_dropped) == (1, 1)
 
 
 async def test_a_failure_is_named_and_retried_after_its_wait(tmp_path: Path) -> None:
