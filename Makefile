@@ -49,7 +49,7 @@ test-cameras: $(READY) ## Cameras of a real RTSP server (Debian's GStreamer) bef
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS) tests/cameras
 
 test-dali: $(DALI_READY) ## The GPU's decoding graphs, run on the CPU (190 MB to fetch)
-	$(BIN)/python -m pytest $(ARGS) tests/unit/vision_worker/decode/test_dali.py
+	$(BIN)/python -m pytest $(ARGS) tests/unit/vision_worker/decode/batches/test_dali.py
 
 lint: $(READY) ## Format, rules, types, rooms, contracts
 	$(BIN)/ruff format --check .

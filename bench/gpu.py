@@ -38,9 +38,9 @@ from face_engine.engine import FaceEngine, open_engine
 from face_engine.errors import PackError
 from face_engine.pictures import decode_picture
 from face_engine.preparation import prepare_pack
-from vision_worker.decode.batch import MOST_PICTURES, BatchDecoder, WantedFrames
-from vision_worker.decode.batch_choice import CannotDecodeInBatches, open_dali, open_gpu_decoder
-from vision_worker.decode.chunks import (
+from vision_worker.decode.batches.batch import MOST_PICTURES, BatchDecoder, WantedFrames
+from vision_worker.decode.batches.choice import CannotDecodeInBatches, open_dali, open_gpu_decoder
+from vision_worker.decode.batches.chunks import (
     Arrival,
     Chunk,
     ChunkCollector,
@@ -50,8 +50,8 @@ from vision_worker.decode.chunks import (
     pack_chunk,
     shown,
 )
+from vision_worker.decode.batches.prepared import PreparedBatch
 from vision_worker.decode.picture import Picture
-from vision_worker.decode.prepared import PreparedBatch
 from vision_worker.decode.sampling import TimeSampler
 
 _LOOKED_AT_FPS = 5.0

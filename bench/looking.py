@@ -33,11 +33,11 @@ from service_runtime.clock import SystemClock
 from tests.support.inference import inference_with
 from tests.support.pictures import decoded_picture
 from vision_worker.decode.frame import Frame
-from vision_worker.inference import CameraInference
 from vision_worker.looking.drawing import render
 from vision_worker.looking.onlookers import SIDES, Onlookers
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import DrawnPicture, Form, Scene, ShownFace, Zone
+from vision_worker.models.inference import CameraInference
 
 T = TypeVar("T")
 

@@ -44,14 +44,14 @@ from service_runtime.secret import Secret
 from tests.support.media import media_root
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
-from vision_worker.decision import Candidate
 from vision_worker.decode.frame import Frame
 from vision_worker.decode.reader import DecodeSettings
 from vision_worker.decode.sampling import MediaTimeline, SkipPolicy, TimeSampler
-from vision_worker.inference import MEASURED_AT, CameraInference, Look
-from vision_worker.inference_thread import InferenceThread
+from vision_worker.models.inference import MEASURED_AT, CameraInference, Look
+from vision_worker.models.inference_thread import InferenceThread
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
-from vision_worker.sighting import SightingDraft
+from vision_worker.sightings.decision import Candidate
+from vision_worker.sightings.sighting import SightingDraft
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy
 

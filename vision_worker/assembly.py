@@ -14,20 +14,20 @@ from service_runtime.errors import ServiceError
 from service_runtime.lifecycle import FAILED, STOPPED, Lifecycle, StartError
 from service_runtime.server import Binding, Server
 from service_runtime.settings import load_settings
-from vision_worker.cameras import CameraEnd, Cameras
-from vision_worker.decode.batch_choice import DecodingChoice
-from vision_worker.engines import Engines
-from vision_worker.inference_thread import InferenceThread
+from vision_worker.decode.batches.choice import DecodingChoice
 from vision_worker.looking.onlookers import MOST
 from vision_worker.looking.picture_thread import PictureThread
-from vision_worker.process_load import ProcessLoad
+from vision_worker.models.engines import Engines
+from vision_worker.models.inference_thread import InferenceThread
+from vision_worker.process.load import ProcessLoad
+from vision_worker.process.watchdog import Limits, Seen, Watchdog
 from vision_worker.servicer import WorkerServicer
 from vision_worker.settings import WorkerSettings
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy, camera_addresses
 from vision_worker.spool.model import SpoolLimits
-from vision_worker.watchdog import Limits, Seen, Watchdog
-from vision_worker.watched_camera import Surroundings, WatchedCamera
+from vision_worker.watching.cameras import CameraEnd, Cameras
+from vision_worker.watching.watched_camera import Surroundings, WatchedCamera
 
 TOKEN_REFUSED: Final = 3
 """Exit status that tells the manager to ask for a new token."""

@@ -3,7 +3,7 @@
 One stream, opened with the worker's own token and opened again with backoff whenever it breaks. The
 camera is watched meanwhile: a control plane that is away costs no sighting until the spool is full.
 A stream is of one session; what an earlier process left goes out under its own, and the next stream
-has the next session. ``camera`` is told what to watch; ``assembly`` learns why the line ended for
+has the next session. ``watching`` is told what to watch; ``assembly`` learns why the line ended for
 good.
 """
 

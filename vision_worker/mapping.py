@@ -12,7 +12,7 @@ from dfip.vision_worker.v1 import worker_service_pb2
 from face_engine.values import Quality
 from vision_worker.looking.scene import DrawnPicture
 from vision_worker.occupancy.counting import OccupancySample
-from vision_worker.sighting import SightingDraft
+from vision_worker.sightings.sighting import SightingDraft
 from vision_worker.spool.spool import SpoolStatus
 from vision_worker.stats import PipelineStats
 

@@ -22,20 +22,20 @@ from numpy.typing import NDArray
 
 from service_runtime.backoff import Backoff
 from service_runtime.clock import Clock
-from vision_worker.best_shot import BestShots, Shot, ShotRules
-from vision_worker.crops import as_fractions
-from vision_worker.decision import Candidate
-from vision_worker.decode.batch_choice import BY_LIBAV, Decoding, Reader
+from vision_worker.decode.batches.choice import BY_LIBAV, Decoding, Reader
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings
 from vision_worker.decode.thread_clock import SystemThreadClock, ThreadClock
-from vision_worker.inference import CameraInference, Look, Study
 from vision_worker.looking.onlookers import Onlookers
 from vision_worker.looking.scene import ShownFace
+from vision_worker.models.inference import CameraInference, Look, Study
 from vision_worker.occupancy.counting import OccupancyCounter, OccupancyRules, OccupancySample
 from vision_worker.occupancy.people import SeenFace
-from vision_worker.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
+from vision_worker.sightings.best_shot import BestShots, Shot, ShotRules
+from vision_worker.sightings.crops import as_fractions
+from vision_worker.sightings.decision import Candidate
+from vision_worker.sightings.sighting import ReportRules, ShotRecord, SightingDraft, TrackSighting
 from vision_worker.sources.opening import Source
 from vision_worker.stats import PipelineStats, StageTiming
 from vision_worker.tracking.shot_cut import is_cut

@@ -7,11 +7,11 @@ from typing import Any
 from dfip.vision_worker.v1 import worker_service_pb2 as contract
 from dfip.vision_worker.v1 import worker_service_pb2_grpc
 from service_runtime.secret import Secret
-from vision_worker.cameras import Cameras, Held
-from vision_worker.engines import Engines
 from vision_worker.looking.onlookers import form_of
 from vision_worker.mapping import picture_message, spool_state, stage_timings, timestamp
-from vision_worker.process_load import ProcessLoad
+from vision_worker.models.engines import Engines
+from vision_worker.process.load import ProcessLoad
+from vision_worker.watching.cameras import Cameras, Held
 
 _SNAPSHOT_SIDE = 1280
 _LIVE_SIDE = 960

@@ -12,8 +12,8 @@ from tests.cameras.gstreamer import RtspServer
 from tests.cameras.test_streams import STREAMS
 from tests.support.batch_decoders import LibavBatches
 from tests.support.watching import loopback_sources
-from vision_worker.decode.batch_choice import BatchReaders
-from vision_worker.decode.batch_thread import BatchThread
+from vision_worker.decode.batches.batch_thread import BatchThread
+from vision_worker.decode.batches.choice import BatchReaders
 from vision_worker.decode.frame import Frame
 from vision_worker.decode.newest_frames import NewestFrames
 from vision_worker.decode.reader import DecodeSettings

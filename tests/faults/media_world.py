@@ -21,8 +21,8 @@ from tests.support.watching import WatchedCamera, Watching, watching
 from tests.support.wayward_camera import Guard, WaywardCamera, wayward_camera
 from tests.support.wrong_peers import Canary, canary
 from vision_worker.decode import camera_clock, reader
-from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.policy import SourceTimes
+from vision_worker.watching.source_backoff import SourceBackoff
 
 NOTICED_S = 10.0
 """The promise: a camera's failure has its name after so long."""

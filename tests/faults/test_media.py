@@ -26,11 +26,11 @@ from tests.faults.row import Violation, names
 from tests.support.packs import builtin_engine, builtin_pack
 from vision_worker.decode import reader
 from vision_worker.decode.sampling import MediaTimeline
-from vision_worker.source_backoff import SourceBackoff
 from vision_worker.sources.failure import failure_at_opening
 from vision_worker.sources.network import RtspSource
 from vision_worker.sources.opened import OpenedSource
 from vision_worker.sources.relay import authorization
+from vision_worker.watching.source_backoff import SourceBackoff
 
 __all__ = ["builtin_engine", "builtin_pack"]
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from face_engine.detectors.prepared import InputSize, PreparedInput
-from vision_worker.decode.batch import DecoderName, PreparedPictures, WantedFrames
-from vision_worker.decode.chunks import UnusableChunk
-from vision_worker.decode.full_pictures import ArrayPicture
+from vision_worker.decode.batches.batch import DecoderName, PreparedPictures, WantedFrames
+from vision_worker.decode.batches.chunks import UnusableChunk
+from vision_worker.decode.batches.full_pictures import ArrayPicture
 from vision_worker.decode.picture import Picture
 
 

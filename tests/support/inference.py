@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from face_engine.engine import FaceEngine
-from vision_worker.inference import MEASURED_AT, CameraInference
-from vision_worker.inference_thread import InferenceThread
+from vision_worker.models.inference import MEASURED_AT, CameraInference
+from vision_worker.models.inference_thread import InferenceThread
 
 
 @contextmanager

@@ -22,13 +22,13 @@ from dfip.control_plane.v1 import worker_gateway_service_pb2 as gateway_pb2
 from face_engine.preparation import prepare_pack
 from service_runtime.clients import MeshChannel, open_channel
 from service_runtime.clock import SystemClock
-from vision_worker.camera import CameraState, CameraWatch
-from vision_worker.engines import Engines
-from vision_worker.inference_thread import InferenceThread
-from vision_worker.source_backoff import SourceBackoff
+from vision_worker.models.engines import Engines
+from vision_worker.models.inference_thread import InferenceThread
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy, SourceTimes, camera_addresses
 from vision_worker.spool.spool import ReportSpool
+from vision_worker.watching.camera_watch import CameraState, CameraWatch
+from vision_worker.watching.source_backoff import SourceBackoff
 
 FOR_EVER_S = 60.0
 """How long a test waits for what must come."""

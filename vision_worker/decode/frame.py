@@ -6,8 +6,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_worker.decode.batches.prepared import PreparedRow
 from vision_worker.decode.picture import Picture
-from vision_worker.decode.prepared import PreparedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from vision_worker.decode.batch import DecoderName
+from vision_worker.decode.batches.batch import DecoderName
 from vision_worker.decode.camera_clock import CameraClock
 from vision_worker.decode.frame import DecodeCounts, Frame
 from vision_worker.decode.lateness import Lateness
@@ -25,10 +25,10 @@ from vision_worker.decode.sample_rate import SampleRate
 from vision_worker.decode.sampling import MediaTimeline, SkipMode, SkipPolicy, TimeSampler
 from vision_worker.decode.step_clock import StepClock
 from vision_worker.decode.thread_clock import ThreadClock
+from vision_worker.process.thread_name import name_this_thread
 from vision_worker.sources.failure import SourceFailure, failure_at_reading
 from vision_worker.sources.limits import CODECS, MAX_PIXELS
 from vision_worker.sources.opening import OpenedSource, Source
-from vision_worker.thread_name import name_this_thread
 
 _USUAL_FRAME_S = 1 / 25
 _UNDECODABLE = "The pictures cannot be decoded; they are damaged, or larger than 16 megapixels."

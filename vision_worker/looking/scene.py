@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from service_runtime.polygons import Point, named_polygons
-from vision_worker.decision import Decision
 from vision_worker.decode.frame import Frame
+from vision_worker.sightings.decision import Decision
 
 _MOST_ZONES = 50
 

@@ -53,12 +53,12 @@ from tests.support.edge import RunningEdge, running_edge
 from tests.support.virtual_clock import VirtualClock
 from tests.unit.camera_manager.fake_place import FakePlace
 from tests.unit.vision_worker.looking.scenes import frame
-from vision_worker.cameras import Cameras
 from vision_worker.looking.onlookers import MOST, Onlookers, Trouble
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import Form, ShownFace
 from vision_worker.servicer import WorkerServicer
-from vision_worker.watched_camera import WatchedCamera
+from vision_worker.watching.cameras import Cameras
+from vision_worker.watching.watched_camera import WatchedCamera
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

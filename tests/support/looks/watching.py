@@ -27,9 +27,9 @@ from tests.support.looks.portraits import (
 from tests.support.looks.scenes import FPS, STORIES, UNSEEN, Story, paint
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
-from vision_worker.decision import Candidate
 from vision_worker.pipeline import CameraPipeline, PipelineSettings
-from vision_worker.sighting import SightingDraft
+from vision_worker.sightings.decision import Candidate
+from vision_worker.sightings.sighting import SightingDraft
 from vision_worker.sources.opening import Sources
 from vision_worker.sources.policy import SourcePolicy
 

@@ -21,16 +21,16 @@ from tests.support.inference import inference_with
 from tests.support.media import media_path
 from tests.support.thread_clocks import RushingClock
 from tests.support.virtual_clock import VirtualClock
-from vision_worker.decision import Candidate
-from vision_worker.decode.batch_choice import BY_LIBAV, BatchReaders, Decoding
-from vision_worker.decode.batch_thread import BatchThread
+from vision_worker.decode.batches.batch_thread import BatchThread
+from vision_worker.decode.batches.choice import BY_LIBAV, BatchReaders, Decoding
 from vision_worker.decode.frame import Frame
 from vision_worker.looking.onlookers import Onlookers
 from vision_worker.looking.picture_thread import PictureThread
 from vision_worker.looking.scene import ShownFace
 from vision_worker.occupancy.counting import OccupancyRules, OccupancySample
 from vision_worker.pipeline import CameraPipeline, IdentityUnavailable, PipelineSettings
-from vision_worker.sighting import SightingDraft
+from vision_worker.sightings.decision import Candidate
+from vision_worker.sightings.sighting import SightingDraft
 from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.opening import OpenedSource, Source, Sources
 from vision_worker.sources.policy import SourcePolicy

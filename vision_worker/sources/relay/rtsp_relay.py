@@ -19,6 +19,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
+from vision_worker.process.thread_name import name_this_thread
 from vision_worker.sources.address import NetworkAddress
 from vision_worker.sources.failure import SourceFailure
 from vision_worker.sources.policy import SourceTimes
@@ -27,7 +28,6 @@ from vision_worker.sources.relay.rtsp_camera import RtspCamera, Setup
 from vision_worker.sources.relay.rtsp_message import Message, NotRtsp, RtspInput, written
 from vision_worker.sources.relay.session_description import Picture, description_for
 from vision_worker.sources.relay.udp_media import UdpMedia
-from vision_worker.thread_name import name_this_thread
 
 _CHUNK: Final = 1 << 16
 _SHORTEST_STALL_S: Final = 1.0

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.unit.vision_worker.looking.scenes import GREY, frame, pixels
-from vision_worker.decision import Decision
 from vision_worker.looking.drawing import MAX_BYTES, label_of, render
 from vision_worker.looking.onlookers import form_of
 from vision_worker.looking.scene import Form, Scene, ShownFace, Zone, zones_of
+from vision_worker.sightings.decision import Decision
 
 LIVE = Form(longest_side=640, annotated=True)
 FACE = ShownFace(

@@ -1,0 +1,1 @@
+"""Decoding in batches of all cameras, where models run on a GPU."""

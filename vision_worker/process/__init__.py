@@ -1,0 +1,1 @@
+"""What one worker process costs, and when it has to end."""

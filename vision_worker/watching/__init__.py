@@ -1,0 +1,1 @@
+"""The cameras of one worker process, each watched through every failure of its source."""
