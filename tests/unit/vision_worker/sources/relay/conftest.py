@@ -21,7 +21,7 @@ from vision_worker.sources.opening import OpenedSource, Sources
 from vision_worker.sources.policy import SourcePolicy, SourceTimes, camera_addresses
 
 IMPATIENT = SourceTimes(open_s=0.2)
-SHORT = SourceTimes(stall_s=0.4)
+SHORT = SourceTimes(stall_s=0.8)
 USUAL = SourceTimes()
 
 
