@@ -15,6 +15,7 @@ from control_plane.blobs.tables import BlobRemovalRow
 from control_plane.database import Transaction
 from control_plane.sightings.intake import SightingIntake
 from dfip.control_plane.v1 import (
+    event_pb2,
     event_service_pb2,
     event_service_pb2_grpc,
     person_service_pb2,
@@ -356,16 +357,16 @@ async def test_events_carry_neither_names_nor_embeddings_nor_pictures(
     watching = events.WatchEvents(
         event_service_pb2.WatchEventsRequest(types=["sighting.created", "sighting.updated"])
     )
+    assert not (await watching.read()).HasField("event")  # from here on it sees all
     reports = await Reports.open(site)
     sent = report("match", ada, crop=CROP)
     await reports.send(sent)
     await reports.send(report("match", ada, id=sent.id, revision=2))
-    seen = []
-    async for answer in watching:
+    seen: list[event_pb2.Event] = []
+    while len(seen) < 2:
+        answer = await watching.read()
         if answer.HasField("event"):
             seen.append(answer.event)
-        if len(seen) == 2:
-            break
     watching.cancel()
     assert [event.type for event in seen] == ["sighting.created", "sighting.updated"]
     assert {event.sighting.id for event in seen} == {sent.id}
