@@ -4,7 +4,8 @@ Frames come from a decoding thread, models run in the process's inference thread
 connects them on asyncio and holds all state of the camera. It outlives its source: `watch` is
 called again after a failure, while shots that the index has not answered keep waiting, bounded, so
 that an index that is away costs no sighting and turns nobody into an unknown. Sightings leave
-through `report`, as often as their state changes.
+through `report`, as often as their state changes; people are counted on the way (`occupancy/`) and
+leave through `count`; whoever looks is shown what was seen (`looking/`).
 """
 
 import asyncio
